@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
@@ -84,25 +85,22 @@ class DriverConfig:
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
-            _check(each, getattr(self, each.name))
+            _check(each.name, each.metadata, type(each.default), getattr(self, each.name))
         try:
             ip_address(self.robot_ip)
         except ValueError:
-            raise ConfigError(
-                f'robot_ip: expected an IP address, got {self.robot_ip!r}'
-            ) from None
+            raise ConfigError(f'robot_ip: expected an IP address, got {self.robot_ip!r}') from None
 
 
-def _check(declared: dataclasses.Field[Any], value: Any) -> None:
+def _check(name: str, metadata: Mapping[str, Any], wanted: type[Any], value: Any) -> None:
     """Raise ConfigError unless ``value`` has the declared type, range and choice."""
-    name, wanted = declared.name, type(declared.default)
     if type(value) is not wanted:
         raise ConfigError(f'{name}: expected a {wanted.__name__}, got {value!r}')
-    if bounds := declared.metadata['range']:
+    if bounds := metadata['range']:
         low, high = bounds
         if not (math.isfinite(value) and low <= value <= high):
             raise ConfigError(f'{name}: expected {low} to {high}, got {value!r}')
-    if (choices := declared.metadata['choices']) and value not in choices:
+    if (choices := metadata['choices']) and value not in choices:
         raise ConfigError(f'{name}: expected one of {", ".join(choices)}, got {value!r}')
     if name.endswith('_frame') and not value:
         raise ConfigError(f'{name}: expected the name of a frame, got an empty string')

@@ -1,0 +1,1 @@
+"""The lifecycle node: adapts the session to ROS and decides nothing."""

@@ -1,0 +1,1 @@
+"""A simulated Go2: the robot's side of the wire, for tests, demos and development."""
