@@ -1,0 +1,404 @@
+"""
+The simulated robot's side of the wire: signaling over HTTP, and WebRTC to one client.
+
+What is sent and accepted, and how sure we are that a real Go2 does the same, stands with
+the codecs in ``protocol``. One client at a time; the next one is answered ``reject``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiortc import (
+    AudioStreamTrack,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from av.frame import Frame
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from ..errors import DecodeError
+from ..protocol import messages, signaling, state, voxel_map
+from ..protocol.messages import Message, build_message
+from ..protocol.topics import MessageType, Status, Topic
+from . import lidar
+from .camera import CameraTrack
+from .robot import STANDING, Posture, Robot
+
+logger = logging.getLogger(__name__)
+
+SILENT_CLIENT_TIMEOUT = 10.0  # s; what a real robot allows is not known
+PROBE_PERIOD = 5.0  # s, between two round-trip probes; not known of a real robot
+MOST_BUFFERED = 1 << 20  # bytes; a client that does not read loses data, not our memory
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    What kind of robot this is.
+
+    Attributes:
+        ip: address it listens on.
+        scheme: ``data2`` of its signaling, 1, 2 or 3.
+        device_key: its 16 bytes for scheme 3.
+        low_state_rate: of ``rt/lf/lowstate`` [Hz].
+        posture: how it is found.
+        validates: False: it never accepts a client's validation.
+    """
+
+    ip: str = '127.0.0.1'
+    scheme: int = 2
+    device_key: bytes = bytes(16)
+    low_state_rate: float = 1.0
+    posture: Posture = STANDING
+    validates: bool = True
+
+
+class SimulatedGo2:
+    """
+    A robot that listens on the network.
+
+    Attributes:
+        robot: its body.
+        muted: while True it sends nothing on the data channel, as if it hung.
+        requests: (time [s], api id, parameter, status) of every sport request so far.
+    """
+
+    def __init__(self, options: Options = Options()) -> None:
+        """Make the robot; :meth:`start` puts it on the network."""
+        self.robot = Robot(time.monotonic(), options.posture)
+        self.muted = False
+        self.requests: list[tuple[float, int, str, Status]] = []
+        self._options = options
+        self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._path = ''.join(secrets.choice('0123456789') for _ in range(5))
+        self._runner: web.AppRunner | None = None
+        self.client: Client | None = None
+
+    async def start(self) -> None:
+        """Listen; raises OSError if the address is not free."""
+        app = web.Application()
+        app.router.add_post(f'/{signaling.NOTIFY}', self._notify)
+        app.router.add_post(f'/{signaling.EXCHANGE}{self._path}', self._exchange)
+        self._runner = web.AppRunner(app)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._options.ip, signaling.PORT).start()
+
+    async def stop(self) -> None:
+        """Leave the network: drop the client and stop listening."""
+        if self.client is not None:
+            await self.client.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def sport_request(self, api_id: int, parameter: str) -> Status:
+        """Carry out a sport request, and remember it."""
+        now = time.monotonic()
+        status = self.robot.request(api_id, parameter, now)
+        self.requests.append((now, api_id, parameter, status))
+        return status
+
+    async def _notify(self, request: web.Request) -> web.Response:
+        options = self._options
+        notice = signaling.Notice(self._private_key.public_key(), self._path)
+        key = options.device_key if options.scheme == 3 else signaling.SHARED_KEY
+        nonce = secrets.token_bytes(12)
+        return web.Response(text=signaling.encode_notice(notice, options.scheme, key, nonce))
+
+    async def _exchange(self, request: web.Request) -> web.Response:
+        try:
+            offer, key = signaling.decode_offer(await request.text(), self._private_key)
+            description = RTCSessionDescription(str(offer.get('sdp')), str(offer.get('type')))
+        except (DecodeError, ValueError, TypeError) as error:
+            logger.warning('refused an offer: %s', error)
+            return web.Response(status=400)
+        sdp = await self._answer(description)
+        return web.Response(text=signaling.encode_answer(signaling.Answer(sdp, 'answer'), key))
+
+    async def _answer(self, offer: RTCSessionDescription) -> str:
+        if self.client is not None:
+            logger.info('a second client was turned away')
+            return signaling.REJECT
+        client = self.client = Client(self, self._options, self._forget)
+        return await client.answer(offer)
+
+    def _forget(self, client: Client) -> None:
+        if self.client is client:
+            self.client = None
+
+
+class Client:
+    """
+    The one client: its peer connection and data channel.
+
+    Attributes:
+        camera: the video it is sent.
+        subscriptions: topics it asked for, each with the task that sends it.
+    """
+
+    def __init__(
+        self, go2: SimulatedGo2, options: Options, on_closed: Callable[[Client], None]
+    ) -> None:
+        self.camera = CameraTrack(self._pose)
+        self.subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._microphone = Microphone()
+        self._go2 = go2
+        self._options = options
+        self._on_closed = on_closed
+        self._connection = RTCPeerConnection()
+        self._channel: RTCDataChannel | None = None
+        self._key = secrets.token_hex(16)
+        self._valid = False
+        self._heard_at = time.monotonic()
+        self._watch = asyncio.ensure_future(self._watch_silence())
+        self._probe: asyncio.Task[None] | None = None
+        self._connection.on('datachannel', self._on_channel)
+        self._connection.on('connectionstatechange', self._on_state)
+
+    async def answer(self, offer: RTCSessionDescription) -> str:
+        """Take the offer and return the SDP of the answer; closes if it cannot."""
+        connection = self._connection
+        try:
+            self._add_tracks()
+            await connection.setRemoteDescription(offer)
+            _gather_on(connection, self._options.ip)
+            await connection.setLocalDescription(await connection.createAnswer())
+        except Exception:
+            await self.close()
+            raise
+        return str(connection.localDescription.sdp)
+
+    async def close(self) -> None:
+        """Drop the client and free the slot; safe to repeat."""
+        self._on_closed(self)
+        tasks = [*self.subscriptions.values(), self._watch]
+        tasks += [self._probe] if self._probe else []
+        for task in tasks:
+            if task is not asyncio.current_task():
+                task.cancel()
+        self.camera.stop()
+        await self._connection.close()
+
+    def send(self, message: str | bytes) -> None:
+        """Send on the data channel, unless the robot is mute or the client does not read."""
+        channel = self._channel
+        if channel is None or channel.readyState != 'open' or self._go2.muted:
+            return
+        if channel.bufferedAmount < MOST_BUFFERED:
+            channel.send(message)
+
+    def _pose(self) -> Any:
+        self._go2.robot.advance(time.monotonic())
+        return self._go2.robot.pose
+
+    def _add_tracks(self) -> None:
+        """Add sound, then pictures: aiortc up to 1.14 wants the order of the offer."""
+        self._connection.addTrack(self._microphone)
+        sender: Any = self._connection.addTrack(self.camera)
+        sender._send_keyframe = self.camera.request_keyframe  # what aiortc calls on a PLI
+        codecs = RTCRtpSender.getCapabilities('video').codecs
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind == 'video':
+                transceiver.setCodecPreferences(
+                    [codec for codec in codecs if codec.name == 'H264']
+                )
+
+    async def _on_state(self) -> None:
+        if self._connection.connectionState in ('failed', 'closed'):
+            logger.info('the client is gone')
+            await self.close()
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        self._channel = channel
+        channel.on('message', self._on_message)
+        self.send(build_message(MessageType.VALIDATION, data=self._key))
+
+    def _on_message(self, raw: str | bytes) -> None:
+        self._heard_at = time.monotonic()
+        try:
+            message = messages.parse_message(raw)
+        except DecodeError as error:
+            logger.warning('dropped a message of the client: %s', error)
+            return
+        if message.type is MessageType.VALIDATION:
+            self._on_validation(message)
+        elif not self._valid:
+            self.send(build_message(MessageType.ERROR, None, info=messages.VALIDATION_NEEDED))
+        elif act := self._acts().get(message.type):
+            act(message)
+
+    def _acts(self) -> Mapping[MessageType, Callable[[Message], None]]:
+        return {
+            MessageType.HEARTBEAT: self._on_heartbeat,
+            MessageType.INNER_REQUEST: self._on_inner_request,
+            MessageType.SUBSCRIBE: self._on_subscribe,
+            MessageType.UNSUBSCRIBE: self._on_unsubscribe,
+            MessageType.VIDEO: lambda message: self.camera.switch(message.data == 'on'),
+            MessageType.AUDIO: lambda message: self._microphone.switch(message.data == 'on'),
+            MessageType.REQUEST: self._on_request,
+            MessageType.MESSAGE: self._on_request,
+        }
+
+    def _on_validation(self, message: Message) -> None:
+        right = message.data == messages.validation_answer(self._key)
+        if not (right and self._options.validates):
+            self.send(build_message(MessageType.ERROR, None, info=messages.VALIDATION_NEEDED))
+            return
+        self._valid = True
+        logger.info('the client is valid')
+        self.send(build_message(MessageType.VALIDATION, data=messages.VALIDATION_OK))
+        self.send(build_message(MessageType.FAULTS, data=[]))
+        self._probe = asyncio.ensure_future(self._send_probes())
+
+    def _on_heartbeat(self, message: Message) -> None:
+        self.send(build_message(MessageType.HEARTBEAT, data=message.data))
+
+    def _on_inner_request(self, message: Message) -> None:
+        asked = message.data if isinstance(message.data, dict) else {}
+        kind = asked.get('req_type')
+        if kind == 'public_network_status':
+            info = {**asked, 'status': 'NetworkStatus.ON_WIFI_CONNECTED'}
+        elif kind == 'disable_traffic_saving':
+            info = {'req_type': kind, 'execution': 'ok'}
+        else:
+            return
+        self.send(build_message(MessageType.INNER_REQUEST, info=info))
+
+    def _on_subscribe(self, message: Message) -> None:
+        stream = self._streams().get(message.topic)
+        if stream is not None and message.topic not in self.subscriptions:
+            self.subscriptions[message.topic] = asyncio.ensure_future(self._repeat(*stream))
+
+    def _on_unsubscribe(self, message: Message) -> None:
+        if task := self.subscriptions.pop(message.topic, None):
+            task.cancel()
+
+    def _on_request(self, message: Message) -> None:
+        if not message.topic.endswith('/request'):
+            return
+        try:
+            identity = dict(message.data['header']['identity'])
+            api_id, parameter = int(identity['api_id']), str(message.data.get('parameter', ''))
+        except (TypeError, KeyError, ValueError, AttributeError):
+            logger.warning('a request without an identity: %.80r', message.data)
+            return
+        status = Status.API_NOT_IMPLEMENTED
+        if message.topic == Topic.SPORT_REQUEST.value:
+            status = self._go2.sport_request(api_id, parameter)
+        header = {'identity': identity, 'status': {'code': int(status)}}
+        topic = message.topic.removesuffix('request') + 'response'
+        self.send(build_message(MessageType.RESPONSE, topic, {'header': header, 'data': ''}))
+
+    def _streams(self) -> Mapping[str, tuple[float, Callable[[], str | bytes]]]:
+        """Return the rate [Hz] of every topic, and what makes its next message."""
+        robot, clock = self._go2.robot, time.time
+        data: Mapping[Topic, tuple[float, Callable[[], Any]]] = {
+            Topic.SPORT_MODE_STATE: (
+                20.0,
+                lambda: state.encode_sport_mode_state(robot.sport_mode_state(clock())),
+            ),
+            Topic.LOW_STATE: (
+                self._options.low_state_rate,
+                lambda: state.encode_low_state(robot.low_state()),
+            ),
+            Topic.ROBOT_POSE: (19.0, lambda: state.encode_robot_pose(robot.robot_pose(clock()))),
+            Topic.MULTIPLE_STATE: (
+                1.0,
+                lambda: state.encode_multiple_state(robot.multiple_state()),
+            ),
+        }
+        streams: dict[str, tuple[float, Callable[[], str | bytes]]] = {
+            topic.value: (rate, _text(topic, make)) for topic, (rate, make) in data.items()
+        }
+        streams[Topic.VOXEL_MAP.value] = (7.3, self._voxel_map)
+        return streams
+
+    def _voxel_map(self) -> bytes:
+        voxels, origin = lidar.scan(self._go2.robot.pose)
+        header, payload = voxel_map.encode_voxels(voxels, origin, lidar.RESOLUTION, time.time())
+        return messages.build_frame(Topic.VOXEL_MAP.value, header, payload)
+
+    async def _repeat(self, rate: float, make: Callable[[], str | bytes]) -> None:
+        """Send what ``make`` returns ``rate`` times a second, on a grid of the clock."""
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            self._go2.robot.advance(time.monotonic())
+            self.send(make())
+            due = max(due + 1.0 / rate, clock())
+            await asyncio.sleep(due - clock())
+
+    async def _send_probes(self) -> None:
+        while True:
+            info = {'req_type': 'rtt_probe_send_from_mechine', 'time': int(time.time() * 1000)}
+            self.send(build_message(MessageType.INNER_REQUEST, info=info))
+            await asyncio.sleep(PROBE_PERIOD)
+
+    async def _watch_silence(self) -> None:
+        left = SILENT_CLIENT_TIMEOUT
+        while left > 0.0:
+            await asyncio.sleep(left)
+            left = self._heard_at + SILENT_CLIENT_TIMEOUT - time.monotonic()
+        logger.warning('the client fell silent')
+        await self.close()
+
+
+class Microphone(AudioStreamTrack):
+    """The robot's microphone: silence, while it is on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._on = asyncio.Event()
+
+    def switch(self, on: bool) -> None:
+        """Start or stop the sound."""
+        if on:
+            self._on.set()
+        else:
+            self._on.clear()
+
+    async def recv(self) -> Frame:
+        """Return the next frame when it is due."""
+        await self._on.wait()
+        return await super().recv()
+
+
+async def serve(options: Options, until: Callable[[], Awaitable[object]]) -> None:
+    """Be a robot until ``until()`` returns."""
+    go2 = SimulatedGo2(options)
+    await go2.start()
+    logger.info('simulated Go2 listens on %s:%d', options.ip, signaling.PORT)
+    try:
+        await until()
+    finally:
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(go2.stop(), 3.0)
+
+
+def _text(topic: Topic, make: Callable[[], Any]) -> Callable[[], str]:
+    return lambda: build_message(MessageType.MESSAGE, topic.value, make())
+
+
+def _gather_on(connection: RTCPeerConnection, address: str) -> None:
+    """Offer candidates on ``address`` alone; by itself aioice never uses loopback."""
+    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
+    owners += [connection.sctp] if connection.sctp else []
+    for agent in {owner.transport.transport.iceGatherer._connection for owner in owners}:
+        _shadow_addresses(agent, address)
+
+
+def _shadow_addresses(agent: Any, address: str) -> None:
+    gather = agent.get_component_candidates
+    agent.get_component_candidates = lambda component, addresses, timeout=5: gather(
+        component, [address], timeout
+    )
