@@ -38,6 +38,7 @@ class Velocity:
 
 
 STOP = Velocity()
+EXPIRED = Velocity()  # equal to STOP, but another object: the end of a command
 
 
 class VelocityGate:
@@ -68,13 +69,17 @@ class VelocityGate:
         self._received_at = None
 
     def output(self, now: float) -> Velocity | None:
-        """Return what to send at time ``now`` [s, monotonic]; None is silence."""
+        """
+        Return what to send at time ``now`` [s, monotonic]; None is silence.
+
+        The one object ``EXPIRED`` says that the command has just expired.
+        """
         if self._received_at is None:
             return None
         if now - self._received_at < self.timeout:
             return self._target.limited_to(self.limit)
         self._received_at = None
-        return STOP
+        return EXPIRED
 
 
 def _clamp(value: float, limit: float) -> float:

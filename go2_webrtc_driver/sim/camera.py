@@ -1,4 +1,8 @@
-"""The simulated front camera: 1280 x 720 H.264 at 30 frames/s, drawn from the robot's pose."""
+"""
+The simulated front camera: 1280 x 720 H.264 at 30 frames/s, drawn from the robot's pose.
+
+Whether a real Go2 sends 30 frames/s over WebRTC is not known; the size is measured.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,18 @@ from typing import Any
 
 import av
 from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av.video.frame import PictureType
 
 from . import frame_mark
 from .frame_mark import FrameMark
 from .pose import Pose
-from .scene import HEIGHT, WIDTH, Scene
+from .scene import HEIGHT, WIDTH, Scene, planes
 
 RATE = 30  # frames/s
 KEYFRAME_INTERVAL = 60  # frames
 CLOCK = 90_000  # Hz, of RTP video timestamps
+LATEST = 3  # frames; a track that is later than this leaves frames out
 
 
 class Camera:
@@ -29,30 +36,35 @@ class Camera:
         self._codec = _new_encoder()
         self._scene = Scene()
 
-    def encode(self, pose: Pose, mark: FrameMark, keyframe: bool) -> av.Packet:
+    def encode(self, pose: Pose, mark: FrameMark, keyframe: bool) -> av.Packet[Any]:
         """
         Return the picture seen from ``pose`` as one H.264 access unit (Annex B).
 
         Args:
             pose: of the robot's body in ``odom``.
-            mark: drawn into the picture; its frame number gives the packet's time.
+            mark: drawn into the picture; its frame number, which must grow, gives the
+                packet's time.
             keyframe: make it decodable on its own.
         """
-        picture = self._scene.draw(pose)
-        frame_mark.draw(picture, mark)
-        frame = av.VideoFrame.from_ndarray(picture, format='nv12')
+        frame = av.VideoFrame.from_ndarray(self._draw(pose, mark), format='nv12')
         frame.pts = mark.frame_number
-        frame.pict_type = av.video.frame.PictureType.I if keyframe else 0  # type: ignore[assignment]
-        data = b''.join(bytes(packet) for packet in self._codec.encode(frame))
-        packet = av.Packet(data)
-        packet.pts = mark.frame_number * CLOCK // RATE
+        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
+        (packet,) = self._codec.encode(frame)
+        packet.pts = packet.dts = mark.frame_number * CLOCK // RATE
         packet.time_base = Fraction(1, CLOCK)
-        return packet
+        return packet  # type: ignore[no-any-return]
+
+    def _draw(self, pose: Pose, mark: FrameMark) -> Any:
+        picture = self._scene.draw(pose)
+        luma, color = planes(picture)
+        frame_mark.draw(luma, mark)
+        color[: frame_mark.HEIGHT // 2, : frame_mark.WIDTH // 2] = 128
+        return picture
 
 
 class CameraTrack(MediaStreamTrack):
     """
-    The camera as a track: 30 frames/s while it is on.
+    The camera as a track: 30 frames/s while it is on; off at first.
 
     Attributes:
         frames_sent: number of frames handed over so far.
@@ -87,30 +99,36 @@ class CameraTrack(MediaStreamTrack):
         """Make the next picture decodable on its own."""
         self._keyframe = True
 
-    async def recv(self) -> av.Packet:
-        """Return the next frame when it is due, encoded."""
+    async def recv(self) -> av.Packet[Any]:
+        """
+        Return the next frame when it is due, encoded.
+
+        Raises:
+            MediaStreamError: the track was stopped.
+        """
         await self._next_turn()
-        loop = asyncio.get_running_loop()
+        if self.readyState != 'live':
+            raise MediaStreamError
         keyframe, self._keyframe = self._keyframe, False
         mark = FrameMark(self._number, time.time_ns())
-        pose = self._pose()
-        packet = await loop.run_in_executor(
-            self._worker, self._camera.encode, pose, mark, keyframe
-        )
         self._number += 1
+        packet = await asyncio.get_running_loop().run_in_executor(
+            self._worker, self._camera.encode, self._pose(), mark, keyframe
+        )
         self.frames_sent += 1
         return packet
 
     def stop(self) -> None:
-        """End the track and its worker."""
+        """End the track and its worker; a waiting :meth:`recv` raises."""
         super().stop()
+        self._on.set()
         self._worker.shutdown(wait=False)
 
     async def _next_turn(self) -> None:
         clock = asyncio.get_running_loop().time
         await self._on.wait()
         self._due += 1 / RATE
-        if self._due < clock() - 3 / RATE:  # late or switched on again: no burst
+        if self._due < clock() - LATEST / RATE:
             self._due = clock()
         await asyncio.sleep(self._due - clock())
 

@@ -21,6 +21,7 @@ PER_ROW = 64
 _LAYOUT = struct.Struct('>IQ')
 _BITS = (_LAYOUT.size + 4) * 8
 ROWS = _BITS // PER_ROW
+HEIGHT, WIDTH = ROWS * CELL, PER_ROW * CELL  # pixels, of the mark
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,14 @@ def draw(image: NDArray[np.uint8], mark: FrameMark) -> None:
     content += zlib.crc32(content).to_bytes(4, 'big')
     bits = np.unpackbits(np.frombuffer(content, np.uint8)).reshape(ROWS, PER_ROW)
     cells = (bits * np.uint8(255)).repeat(CELL, axis=0).repeat(CELL, axis=1)
-    height, width = cells.shape
-    image[:height, :width] = cells if image.ndim == 2 else cells[:, :, np.newaxis]
+    image[:HEIGHT, :WIDTH] = cells if image.ndim == 2 else cells[:, :, np.newaxis]
 
 
 def read(image: NDArray[Any]) -> FrameMark | None:
     """Return the mark of ``image``, shape (height, width[, channels]); None without one."""
-    if image.shape[0] < ROWS * CELL or image.shape[1] < PER_ROW * CELL:
+    if image.shape[0] < HEIGHT or image.shape[1] < WIDTH:
         return None
-    middles = image[CELL // 2 : ROWS * CELL : CELL, CELL // 2 : PER_ROW * CELL : CELL]
+    middles = image[CELL // 2 : HEIGHT : CELL, CELL // 2 : WIDTH : CELL]
     gray = middles if middles.ndim == 2 else middles.mean(axis=2)
     content = np.packbits(gray > 127).tobytes()
     if zlib.crc32(content[:-4]) != int.from_bytes(content[-4:], 'big'):

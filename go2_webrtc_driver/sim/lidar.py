@@ -1,6 +1,14 @@
-"""The simulated lidar: which voxels around the robot are occupied."""
+"""
+The simulated lidar: which voxels around the robot are occupied.
+
+Space is cut into cells of one grid that is fixed in ``odom``, so a map taken from another
+place shows the same cells. As on a recorded robot (origin -3.775, -4.975, -0.575), the map's
+origin is the middle of its first cell. Nothing hides anything: walls behind boxes are seen.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +19,9 @@ from .world import WORLD, Box
 
 RESOLUTION = 0.05  # m
 LAYERS = 38
-LOWEST = -0.575  # m, z of the lowest layer, as on a recorded robot
-REACH = 2.5  # m, of the floor that is seen
+LOWEST = -12  # cell of the lowest layer; its middle is at -0.575 m
+REACH = 3.0  # m, of the floor that is seen
+DENSITY = 0.85  # share of a surface's cells that echo; makes LZ4 work as on a real map
 
 Voxels = NDArray[np.bool_]
 Vector = tuple[float, float, float]
@@ -23,40 +32,43 @@ def scan(pose: Pose) -> tuple[Voxels, Vector]:
     Return the voxels that are occupied around ``pose``: walls, boxes, and the floor near by.
 
     Returns:
-        Occupancy, shape (38, 128, 128), indexed z, y, x; and the position of voxel
+        Occupancy, shape (38, 128, 128), indexed z, y, x; and the middle of voxel
         (0, 0, 0) in ``odom`` [m], on a grid that does not move with the robot.
     """
-    half = SIDE // 2
-    origin = (
-        (round(pose.x / RESOLUTION) - half) * RESOLUTION,
-        (round(pose.y / RESOLUTION) - half) * RESOLUTION,
-        LOWEST,
-    )
+    first = np.array((LOWEST, _cell(pose.y) - SIDE // 2, _cell(pose.x) - SIDE // 2))
     voxels = np.zeros((LAYERS, SIDE, SIDE), np.bool_)
-    near = round(REACH / RESOLUTION)
-    voxels[_index(0.0, LOWEST), half - near : half + near, half - near : half + near] = True
+    voxels[-LOWEST] = _FLOOR
     for box in WORLD:
-        _add_shell(voxels, box, origin)
-    return voxels, origin
+        _add_shell(voxels, box, first)
+    voxels &= np.roll(_ECHOES, (-first[1], -first[2]), axis=(1, 2))
+    z, y, x = (round(float(cell + 0.5) * RESOLUTION, 6) for cell in first)
+    return voxels, (x, y, z)
 
 
-def _index(at: float, start: float) -> int:
-    return int(np.floor((at - start) / RESOLUTION + 0.5))
+def _cell(at: float) -> int:
+    """Return the cell a coordinate [m] is in; a border belongs to the upper one."""
+    return math.floor(at / RESOLUTION + 1e-6)
 
 
-def _add_shell(voxels: Voxels, box: Box, origin: Vector) -> None:
-    """Mark the surface of ``box`` where it lies within the map."""
-    x0, y0, z0 = (_index(a, o) for a, o in zip(box.low, origin, strict=True))
-    x1, y1, z1 = (_index(a, o) for a, o in zip(box.high, origin, strict=True))
-    outer = (_within(z0, z1, LAYERS), _within(y0, y1, SIDE), _within(x0, x1, SIDE))
-    hidden = voxels[outer].copy()
-    voxels[outer] = True
-    inside = tuple(
-        slice(max(0, low + 1 - at.start), max(0, high - at.start))
-        for (low, high), at in zip(((z0, z1 - 1), (y0, y1 - 1), (x0, x1 - 1)), outer, strict=True)
-    )
-    voxels[outer][inside] = hidden[inside]
+def _add_shell(voxels: Voxels, box: Box, first: NDArray[np.int64]) -> None:
+    """Mark the surface of ``box`` where it lies within the map that begins at ``first``."""
+    low = np.array([_cell(at) for at in box.low[::-1]]) - first
+    high = -np.array([_cell(-at) for at in box.high[::-1]]) - first
+    voxels[_region(low, high)] = True
+    voxels[_region(low + 1, high - 1)] = False
 
 
-def _within(low: int, high: int, size: int) -> slice:
-    return slice(min(max(low, 0), size), min(max(high, 0), size))
+def _region(low: NDArray[np.int64], high: NDArray[np.int64]) -> tuple[slice, ...]:
+    shape = (LAYERS, SIDE, SIDE)
+    return tuple(map(slice, np.clip(low, 0, shape), np.clip(high, 0, shape)))
+
+
+def _disc() -> Voxels:
+    """Return the cells of a layer that are within ``REACH`` of its middle."""
+    away = (np.arange(SIDE) - SIDE // 2) * RESOLUTION
+    near: Voxels = np.hypot(away[:, None], away) <= REACH
+    return near
+
+
+_FLOOR = _disc()
+_ECHOES = np.random.default_rng(0).random((LAYERS, SIDE, SIDE)) < DENSITY

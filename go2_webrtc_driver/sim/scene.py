@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 from .pose import Pose
 from .world import WORLD, Box, Color
 
+Points = NDArray[np.float64]
+Plane = NDArray[np.uint8]
+
 WIDTH, HEIGHT = 1280, 720
 FX, FY, CX, CY = 864.4, 863.7, 639.2, 373.3  # [px]
 CAMERA_FORWARD, CAMERA_UP = 0.327, 0.043  # of the camera in base_link [m]
@@ -42,8 +45,8 @@ FACES = np.array(
 LIGHT = (0.82, 0.62, 0.74, 0.55, 0.4, 1.0)
 
 
-def optical(pose: Pose, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``points`` (shape (..., 3), ``odom``) as x right, y down, z ahead of the camera [m]."""
+def optical(pose: Pose, points: Points) -> Points:
+    """Return ``points`` (shape (..., 3), ``odom``) as right, down, ahead of the camera [m]."""
     away = points - _eye(pose)
     cos, sin = math.cos(pose.yaw), math.sin(pose.yaw)
     ahead = cos * away[..., 0] + sin * away[..., 1]
@@ -51,7 +54,7 @@ def optical(pose: Pose, points: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack((right, -away[..., 2], ahead), axis=-1)
 
 
-def project(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def project(points: Points) -> Points:
     """Return where points in front of the camera, shape (..., 3), appear, shape (..., 2) [px]."""
     return points[..., :2] / points[..., 2:] * (FX, FY) + (CX, CY)
 
@@ -70,23 +73,24 @@ class Scene:
         self._high = np.array([box.high for box in world])
         self._corners = np.stack([_corners(box) for box in world])
         self._colors = [[_to_yuv(box.color, light) for light in LIGHT] for box in world]
-        self._shadows = [_shadow(box) for box in world]
+        self._shadows = np.stack([_shadow(box) for box in world])
 
-    def draw(self, pose: Pose) -> NDArray[np.uint8]:
+    def draw(self, pose: Pose) -> Plane:
         """Return the picture from ``pose``, NV12, shape (1080, 1280)."""
-        image = self._background.copy()
+        image: Plane = self._background.copy()
         luma, color = planes(image)
         _draw_hills(luma, color, pose.yaw)
-        for shadow in self._shadows:
-            _fill(luma, color, optical(pose, shadow), _to_yuv(SHADOW))
+        shadows = optical(pose, self._shadows)
+        for shadow in shadows[~_out_of_sight(shadows)]:
+            _fill(luma, color, shadow, _to_yuv(SHADOW))
         _draw_grid(luma, pose)
         self._draw_boxes(luma, color, pose)
         return image
 
-    def _draw_boxes(self, luma: NDArray[np.uint8], color: NDArray[np.uint8], pose: Pose) -> None:
+    def _draw_boxes(self, luma: Plane, color: Plane, pose: Pose) -> None:
         eye = _eye(pose)
         corners = optical(pose, self._corners)
-        shown = np.flatnonzero((corners[..., 2] > NEAR).any(axis=1))
+        shown = np.flatnonzero(~_out_of_sight(corners))
         sides = np.stack((eye < self._low, eye > self._high), axis=-1).reshape(-1, len(FACES))
         for index in shown[back_to_front(self._low[shown], self._high[shown], eye)]:
             for face in np.flatnonzero(sides[index]):
@@ -94,14 +98,12 @@ class Scene:
                 _fill(luma, color, corners[index][FACES[face]], yuv, edges=True)
 
 
-def planes(image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def planes(image: Plane) -> tuple[Plane, Plane]:
     """Return luma, shape (720, 1280), and color, shape (360, 640, 2), of an NV12 picture."""
     return image[:HEIGHT], image[HEIGHT:].reshape(HEIGHT // 2, WIDTH // 2, 2)
 
 
-def back_to_front(
-    low: NDArray[np.float64], high: NDArray[np.float64], eye: NDArray[np.float64]
-) -> list[int]:
+def back_to_front(low: Points, high: Points, eye: Points) -> list[int]:
     """
     Return the order in which to draw disjoint boxes.
 
@@ -116,7 +118,7 @@ def back_to_front(
     """
     above = (low[:, None] >= high) & (eye <= low)[:, None]
     below = (high[:, None] <= low) & (eye >= high)[:, None]
-    hides = ~(above | below).any(axis=-1)
+    hides = np.asarray(~(above | below).any(axis=-1))
     np.fill_diagonal(hides, False)
     hidden = hides.sum(axis=1)
     order = []
@@ -128,7 +130,7 @@ def back_to_front(
     return order
 
 
-def _eye(pose: Pose) -> NDArray[np.float64]:
+def _eye(pose: Pose) -> Points:
     return np.array(
         (
             pose.x + CAMERA_FORWARD * math.cos(pose.yaw),
@@ -138,17 +140,18 @@ def _eye(pose: Pose) -> NDArray[np.float64]:
     )
 
 
-def _corners(box: Box) -> NDArray[np.float64]:
+def _corners(box: Box) -> Points:
     bits = np.arange(8)[:, None] >> np.arange(3) & 1
     return np.where(bits, box.high, box.low)
 
 
-def _shadow(box: Box) -> NDArray[np.float64]:
-    """Return the outline of a box's shadow on the floor, shape (N, 3), ``odom`` [m]."""
+def _shadow(box: Box) -> Points:
+    """Return the outline of a box's shadow on the floor, shape (8, 3), ``odom`` [m]."""
     corners = _corners(box)
     flat = corners[:, :2] + corners[:, 2:] * SUN
     outline = cv2.convexHull(flat.astype(np.float32))[:, 0].astype(np.float64)
-    return np.column_stack((outline, np.zeros(len(outline))))
+    padded = np.pad(outline, ((0, len(flat) - len(outline)), (0, 0)), mode='edge')
+    return np.column_stack((padded, np.zeros(len(padded))))
 
 
 def _to_yuv(bgr: Color, light: float = 1.0) -> tuple[int, int, int]:
@@ -160,7 +163,7 @@ def _to_yuv(bgr: Color, light: float = 1.0) -> tuple[int, int, int]:
     return round(y), round(u), round(v)
 
 
-def _background() -> NDArray[np.uint8]:
+def _background() -> Plane:
     """Return sky and bare floor, NV12."""
     sky = np.array([_to_yuv(SKY_TOP), _to_yuv(SKY_LOW)])
     floor = np.array([_to_yuv(FLOOR_FAR), _to_yuv(FLOOR)])
@@ -177,7 +180,7 @@ def _background() -> NDArray[np.uint8]:
     return image
 
 
-def _draw_hills(luma: NDArray[np.uint8], color: NDArray[np.uint8], yaw: float) -> None:
+def _draw_hills(luma: Plane, color: Plane, yaw: float) -> None:
     """Draw far hills: they turn with the robot and never come closer."""
     across = np.linspace(0, WIDTH, 81)
     azimuth = yaw - np.arctan((across - CX) / FX)
@@ -190,16 +193,16 @@ def _draw_hills(luma: NDArray[np.uint8], color: NDArray[np.uint8], yaw: float) -
     cv2.fillPoly(color, [fixed], uv, cv2.LINE_8, FRACTION_BITS + 1)
 
 
-def _draw_grid(luma: NDArray[np.uint8], pose: Pose) -> None:
+def _draw_grid(luma: Plane, pose: Pose) -> None:
     for reach, shade in ((GRID_FAR, 132), (GRID_NEAR, 150)):
         starts, ends = _grid_lines(pose, reach)
         lines = _clip_lines(optical(pose, starts), optical(pose, ends))
         cv2.polylines(
-            luma, _fixed_point(project(lines)), False, shade, 1, cv2.LINE_AA, FRACTION_BITS
+            luma, list(_fixed_point(project(lines))), False, shade, 1, cv2.LINE_AA, FRACTION_BITS
         )
 
 
-def _grid_lines(pose: Pose, reach: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _grid_lines(pose: Pose, reach: float) -> tuple[Points, Points]:
     """Return the two ends of the floor's lines inside a circle, ``odom`` [m]."""
     ends = []
     for at, across in ((pose.x, pose.y), (pose.y, pose.x)):
@@ -212,24 +215,28 @@ def _grid_lines(pose: Pose, reach: float) -> tuple[NDArray[np.float64], NDArray[
     return starts, stops
 
 
-def _clip_lines(starts: NDArray[np.float64], ends: NDArray[np.float64]) -> NDArray[np.float64]:
+def _out_of_sight(points: Points) -> NDArray[np.bool_]:
+    """Tell which bodies, corners of shape (..., N, 3), are all behind or all beside the view."""
+    x, ahead = points[..., 0], points[..., 2]
+    behind = (ahead < NEAR).all(axis=-1)
+    left = (x * FX < -CX * ahead).all(axis=-1)
+    right = (x * FX > (WIDTH - CX) * ahead).all(axis=-1)
+    return np.asarray(behind | left | right)
+
+
+def _clip_lines(starts: Points, ends: Points) -> Points:
     """Return what of the lines is in front of the camera, shape (N, 2, 3)."""
     some = np.maximum(starts[:, 2], ends[:, 2]) > NEAR
-    starts, ends = starts[some], ends[some]
-    step = ends - starts
-    with np.errstate(divide='ignore', invalid='ignore'):
-        crossing = ((NEAR - starts[:, 2]) / step[:, 2])[:, None]
-    cut = starts + crossing * step
-    return np.stack(
-        (
-            np.where(starts[:, 2:] < NEAR, cut, starts),
-            np.where(ends[:, 2:] < NEAR, cut, ends),
-        ),
-        axis=1,
-    )
+    lines = np.stack((starts[some], ends[some]), axis=1)
+    for one, other in ((0, 1), (1, 0)):
+        behind = lines[:, one, 2] < NEAR
+        hidden, seen = lines[behind, one], lines[behind, other]
+        share = (NEAR - hidden[:, 2:]) / (seen[:, 2:] - hidden[:, 2:])
+        lines[behind, one] = hidden + share * (seen - hidden)
+    return lines
 
 
-def _clip_polygon(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _clip_polygon(points: Points) -> Points:
     """Return what of a polygon, shape (N, 3), is in front of the camera."""
     depth = points[:, 2]
     if (depth >= NEAR).all():
@@ -244,23 +251,22 @@ def _clip_polygon(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fill(
-    luma: NDArray[np.uint8],
-    color: NDArray[np.uint8],
-    polygon: NDArray[np.float64],
+    luma: Plane,
+    color: Plane,
+    polygon: Points,
     yuv: tuple[int, int, int],
     edges: bool = False,
 ) -> None:
     """Draw a convex polygon given in the camera's frame, shape (N, 3) [m]."""
-    seen = _clip_polygon(polygon)
-    if not len(seen):
-        return
     y, *uv = yuv
-    fixed = _fixed_point(project(seen))
-    cv2.fillConvexPoly(luma, fixed, y, cv2.LINE_AA, FRACTION_BITS)
+    fixed = _fixed_point(project(_clip_polygon(polygon)))
+    smooth = cv2.LINE_8 if edges else cv2.LINE_AA  # edges hide the steps
+    cv2.fillConvexPoly(luma, fixed, y, smooth, FRACTION_BITS)
     cv2.fillConvexPoly(color, fixed, uv, cv2.LINE_8, FRACTION_BITS + 1)
     if edges:
         cv2.polylines(luma, [fixed], True, y * 0.6, 1, cv2.LINE_AA, FRACTION_BITS)
 
 
-def _fixed_point(pixels: NDArray[np.float64]) -> NDArray[np.int32]:
-    return (pixels * (1 << FRACTION_BITS)).round().astype(np.int32)
+def _fixed_point(pixels: Points) -> NDArray[np.int32]:
+    fixed: NDArray[np.int32] = (pixels * (1 << FRACTION_BITS)).round().astype(np.int32)
+    return fixed

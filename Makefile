@@ -1,0 +1,31 @@
+# The package is an ordinary ament_python one; these targets save typing on a machine without ROS.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint setup clean
+
+ENTER := . .venv/bin/activate && . install/setup.bash
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The demo and the tests talk to nobody but this machine; Humble knows only the older name.
+demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+ifeq ($(ROS_DISTRO),humble)
+demo test: export ROS_LOCALHOST_ONLY := 1
+endif
+
+demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itself
+	@$(ENTER) && exec python demo/demo.py
+
+test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
+	@$(ENTER) && exec python -m pytest -q $(PYTEST_ARGS)
+
+lint: setup ## ruff and mypy
+	@$(ENTER) && ruff check && ruff format --check && mypy
+
+setup: ## install what is missing and build the package (the others do this first)
+	@tools/setup.sh
+
+clean: ## remove everything the other targets made
+	rm -rf .venv build install log demo_output .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
