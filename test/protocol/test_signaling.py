@@ -1,0 +1,83 @@
+import base64
+import json
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from go2_webrtc_driver.errors import DecodeError
+from go2_webrtc_driver.protocol import signaling
+from go2_webrtc_driver.protocol.signaling import Answer, Notice
+
+PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+NOTICE = Notice(PRIVATE_KEY.public_key(), '04291')
+KEY, NONCE, SESSION_KEY = bytes(range(16)), bytes(12), '0123456789abcdef' * 2
+
+
+def wrap(data1, data2):
+    return base64.b64encode(json.dumps({'data1': data1, 'data2': data2}).encode()).decode()
+
+
+@pytest.mark.parametrize(('scheme', 'key'), [(1, b''), (2, signaling.SHARED_KEY), (3, KEY)])
+def test_a_notice_survives_every_scheme(scheme, key):
+    body = signaling.encode_notice(NOTICE, scheme, key, NONCE)
+    notice = signaling.decode_notice(body, KEY)
+    assert notice.path == '04291'
+    assert notice.public_key.public_numbers() == NOTICE.public_key.public_numbers()
+
+
+def test_a_public_key_may_come_as_pem():
+    pem = NOTICE.public_key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    text = 'x' * 10 + base64.b64encode(pem).decode() + 'xAxBxCxDxE'
+    assert signaling.decode_notice(wrap(text, 1)).path == '01234'
+
+
+def test_offer_and_answer_survive_the_exchange():
+    body = signaling.encode_offer({'sdp': 'v=0', 'type': 'offer'}, NOTICE.public_key, SESSION_KEY)
+    assert signaling.decode_offer(body, PRIVATE_KEY) == (
+        {'sdp': 'v=0', 'type': 'offer'},
+        SESSION_KEY,
+    )
+    reply = signaling.encode_answer(Answer('v=0\r\nü', 'answer'), SESSION_KEY)
+    assert signaling.decode_answer(reply, SESSION_KEY) == Answer('v=0\r\nü', 'answer')
+
+
+EC_KEY = base64.b64encode(
+    ec.generate_private_key(ec.SECP256R1())
+    .public_key()
+    .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+).decode()
+
+
+@pytest.mark.parametrize(
+    'body',
+    [
+        '', 'no base64!', base64.b64encode(b'no json').decode(), base64.b64encode(b'[]').decode(),
+        wrap(None, 1), wrap(7, 2), wrap('short', 1), wrap('x' * 100, 1), wrap('AAAA', 2),
+        wrap('x' * 10 + 'AAAA' + 'xAxBxCxDxE', 1), wrap('x' * 10 + EC_KEY + 'xAxBxCxDxE', 1),
+        wrap('x' * 200, 4), wrap('x' * 200, '2'), wrap('x' * 200, []),
+        signaling.encode_notice(NOTICE, 3, KEY, NONCE),
+        signaling.encode_notice(NOTICE, 2, KEY, NONCE),
+    ],
+    ids=range(16),
+)  # fmt: skip
+def test_a_bad_notice_is_a_decode_error_that_names_the_step(body):
+    with pytest.raises(DecodeError, match='con_notify'):
+        signaling.decode_notice(body)
+
+
+@pytest.mark.parametrize(
+    'reply',
+    [
+        '', 'no base64!', base64.b64encode(b'odd').decode(), base64.b64encode(bytes(16)).decode(),
+        signaling._encrypt('[]', SESSION_KEY), signaling._encrypt('{"sdp":7}', SESSION_KEY),
+        signaling._encrypt('{"sdp":"v=0","type":"offer"}', SESSION_KEY),
+        signaling._encrypt('{}', 'f' * 32),
+    ],
+    ids=range(8),
+)  # fmt: skip
+def test_a_bad_answer_is_a_decode_error_that_names_the_step(reply):
+    with pytest.raises(DecodeError, match='con_ing_'):
+        signaling.decode_answer(reply, SESSION_KEY)
