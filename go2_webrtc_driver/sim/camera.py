@@ -46,7 +46,7 @@ class Camera:
                 packet's time.
             keyframe: make it decodable on its own.
         """
-        frame = av.VideoFrame.from_ndarray(self._draw(pose, mark), format='nv12')
+        frame = av.VideoFrame.from_numpy_buffer(self._draw(pose, mark), 'nv12')
         frame.pts = mark.frame_number
         frame.pict_type = PictureType.I if keyframe else PictureType.NONE
         (packet,) = self._codec.encode(frame)
