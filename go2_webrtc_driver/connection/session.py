@@ -73,6 +73,7 @@ class RobotSession:
         decoders: Mapping[str, Decoder],
         sources: Iterable[str],
         open_link: Callable[[], AbstractAsyncContextManager[Link]],
+        on_open: Callable[[], None],
         on_sample: Callable[[str, Any], None],
         on_crash: Callable[[BaseException], None],
     ) -> None:
@@ -82,6 +83,7 @@ class RobotSession:
             decoders: what to decode, by topic.
             sources: topics to subscribe to, and ``CAMERA`` for pictures.
             open_link: makes a new link; raises LinkError.
+            on_open: called when a link has opened: what was known of the robot is old.
             on_sample: called with (source, decoded sample), on this thread.
             on_crash: called, on this thread, with what ended the session but must not.
         """
@@ -92,6 +94,7 @@ class RobotSession:
         self._decoders = decoders
         self._sources = frozenset(sources)
         self._open_link = open_link
+        self._on_open = on_open
         self._on_sample = on_sample
         self._on_crash = on_crash
         self._task: asyncio.Task[None] | None = None
@@ -199,8 +202,9 @@ class RobotSession:
                 await link.stop_and_confirm()
 
     def _begin(self, link: Link) -> None:
-        """Ask for what is needed; no command survives from an earlier link."""
+        """Ask for what is needed; nothing survives from an earlier link."""
         self.gate.clear()
+        self._on_open()
         for source in self._sources - {CAMERA}:
             link.subscribe(source)
         if CAMERA in self._sources:

@@ -114,12 +114,14 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def on_activate(self) -> None:
         """Connect to the robot, or begin to try."""
         assert self._loop is not None
+        assert self._conversion is not None
         self._set_publishers('on_activate')
         self._session = RobotSession(
             self._config,
             DECODERS,
             SOURCES,
             lambda: open_link(self._config.robot_ip, self._config.connect_timeout),
+            self._conversion.latest.clear,
             self._on_sample,
             self._on_crash,
         )

@@ -64,8 +64,9 @@ class Rig:
         self.samples = []
         self.crashes = []
         self.arrived = asyncio.Event()
+        self.opened = 0
         self.session = RobotSession(
-            config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_sample,
+            config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_open, self.on_sample,
             self.crashes.append,
         )  # fmt: skip
 
@@ -75,6 +76,9 @@ class Rig:
         if isinstance(link, Exception):
             raise link
         yield link
+
+    def on_open(self):
+        self.opened += 1
 
     def on_sample(self, source, sample):
         self.samples.append((source, sample))
@@ -99,6 +103,7 @@ def test_samples_come_in_order_across_links():
         await rig.wait_for(lambda: len(rig.samples) == 2)
         await rig.session.stop()
         assert rig.samples == [('a', 1), ('a', 2)]
+        assert rig.opened == 2
 
     asyncio.run(main())
 
