@@ -26,7 +26,6 @@ setup(
         'console_scripts': [
             'driver = go2_webrtc_driver.ros.main:main',
             'sim_robot = go2_webrtc_driver.sim.__main__:main',
-            'check_aiortc = go2_webrtc_driver.check_aiortc:main',
         ],
     },
 )

@@ -31,7 +31,6 @@ RULES = {
     'sim': (
         {'errors', 'protocol'}, {'aiohttp', 'aiortc', 'av', 'cryptography', 'cv2', 'numpy'},
     ),
-    'check_aiortc': ({'errors', 'connection'}, {'aiortc'}),
 }  # fmt: skip
 PURE = LEAVES
 IMPURE_STDLIB = {'asyncio', 'threading', 'socket', 'time', 'os', 'subprocess', 'logging'}
