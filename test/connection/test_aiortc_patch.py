@@ -11,6 +11,7 @@ from go2_webrtc_driver.connection import aiortc_patch
 from go2_webrtc_driver.errors import ConfigError
 
 CONNECT = '_RTCPeerConnection__connect'
+aiortc_patch.apply()
 
 # The race in one process: the answerer on a loop of its own, signaling that blocks the
 # offerer's loop, and a slow stop of the bundled-away transports, as behind TURN.
@@ -36,7 +37,7 @@ async def answer(offer):
 
 async def main():
     asyncio.get_running_loop().set_exception_handler(
-        lambda loop, context: faults.append(repr(context.get('exception'))))
+        lambda loop, context: faults.append(context.get('exception')))
     close = aioice.Connection.close
     async def slow_close(self):
         await asyncio.sleep(0.3)
@@ -61,7 +62,7 @@ async def main():
     await pc.close()
 
 asyncio.run(main())
-print('FAULTS', faults)
+print('FAULTS', [str(fault) for fault in faults])
 """
 
 
@@ -75,7 +76,7 @@ def reproduce(mode):
 
 
 def test_without_the_patch_the_race_is_lost():
-    assert "'NoneType' object has no attribute 'media'" in reproduce('unpatched')
+    assert "NoneType' object has no attribute 'media'" in reproduce('unpatched')
 
 
 def test_with_the_patch_the_race_is_not_there():
@@ -150,7 +151,7 @@ def test_the_gate_stays_shut_after_a_failed_description(cancelled):
         ice.start = lambda parameters: started.append(parameters)
         if cancelled:
             task = asyncio.ensure_future(pc.setRemoteDescription(robot.localDescription))
-            ice.addRemoteCandidate = asyncio.Event().wait
+            ice.addRemoteCandidate = lambda candidate: asyncio.Event().wait()
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
