@@ -158,7 +158,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._end_session()
         loop, self._loop = self._loop, None
         if loop is not None:
-            loop.stop(JOIN_TIMEOUT)
+            self._join(loop)
         for _, publisher in (pair for pairs in self._publishers_of.values() for pair in pairs):
             self.destroy_lifecycle_publisher(publisher)
         self._publishers_of.clear()
@@ -192,6 +192,12 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             self._loop.run(session.stop(), STOP_TIMEOUT)
         except TimeoutError:
             self.get_logger().error('the link to the robot did not close in time; dropped')
+
+    def _join(self, loop: EventLoopThread) -> None:
+        try:
+            loop.stop(JOIN_TIMEOUT)
+        except TimeoutError as error:
+            self.get_logger().error(f'the connection did not end in time: {error}')
 
     def _on_cmd_vel(self, twist: Twist) -> None:
         session, loop = self._session, self._loop
