@@ -1,77 +1,127 @@
-"""The driver node, configured and activated unless ``autostart:=false``."""
+"""
+The driver: its node, configured and activated.
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, LogInfo, RegisterEventHandler
+    ros2 launch go2_webrtc_driver driver.launch.py robot_ip:=192.168.1.42
+
+With ``autostart:=false`` the node stays unconfigured, for a lifecycle manager of your own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+)
 from launch.conditions import IfCondition
 from launch.events import matches_action
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
 from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
-from launch_ros.substitutions import FindPackageShare
+from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PACKAGE = 'go2_webrtc_driver'
+PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
 
 
-def generate_launch_description():
-    driver = LifecycleNode(
-        package=PACKAGE,
-        executable='driver',
-        name='go2_driver',
-        namespace=LaunchConfiguration('namespace'),
-        parameters=[
-            LaunchConfiguration('params_file'),
-            {'robot_ip': LaunchConfiguration('robot_ip')},
-        ],
-        output='screen',
-        emulate_tty=True,
-    )
-    autostart = IfCondition(LaunchConfiguration('autostart'))
-    return LaunchDescription([
-        *arguments(),
-        driver,
-        # Handlers before the first event: the node may answer at once.
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=driver,
-                start_state='configuring',
-                goal_state='inactive',
-                entities=[change_state(driver, Transition.TRANSITION_ACTIVATE)],
-            ),
-            condition=autostart,
-        ),
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=driver,
-                start_state='activating',
-                goal_state='inactive',
-                entities=[LogInfo(msg='go2_driver could not be activated: see its error above')],
-            ),
-        ),
-        change_state(driver, Transition.TRANSITION_CONFIGURE, condition=autostart),
-    ])  # fmt: skip
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*_arguments(), OpaqueFunction(function=_driver)])
 
 
-def arguments():
-    default = PathJoinSubstitution([FindPackageShare(PACKAGE), 'config', 'go2.yaml'])
+def _arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
-            'robot_ip', default_value='192.168.12.1', description='IP address of the robot'
+            'robot_ip',
+            default_value='',
+            description='IP address of the robot; empty: the one in params_file',
         ),
         DeclareLaunchArgument(
-            'namespace', default_value='', description='namespace of all topics and services'
+            'namespace', default_value='', description='namespace of the node and its topics'
         ),
         DeclareLaunchArgument(
-            'params_file', default_value=default, description='parameters of the driver'
+            'params_file', default_value=str(PARAMETERS), description='parameters of the node'
         ),
         DeclareLaunchArgument(
-            'autostart', default_value='true', description='configure and activate the node'
+            'autostart',
+            default_value='true',
+            choices=['true', 'false'],
+            description='configure and activate the node',
         ),
     ]
 
 
-def change_state(node, transition, condition=None):
-    event = ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)
-    return EmitEvent(event=event, condition=condition)
+def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    parameters = [LaunchConfiguration('params_file')]
+    if robot_ip := LaunchConfiguration('robot_ip').perform(context):
+        parameters.append({'robot_ip': ParameterValue(robot_ip, value_type=str)})
+    node = LifecycleNode(
+        package=PACKAGE,
+        executable='driver',
+        name='go2_driver',
+        namespace=LaunchConfiguration('namespace'),
+        parameters=parameters,
+        output='screen',
+    )
+    return [*_report_failure(node), *_activate_when_configured(node), node, _configure(node)]
+
+
+def _configure(node: LifecycleNode) -> LaunchDescriptionEntity:
+    return EmitEvent(
+        event=_change(node, Transition.TRANSITION_CONFIGURE),
+        condition=IfCondition(LaunchConfiguration('autostart')),
+    )
+
+
+def _activate_when_configured(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
+    activate = EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
+    return [
+        RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state='configuring',
+                goal_state='inactive',
+                entities=[activate],
+            ),
+            condition=IfCondition(LaunchConfiguration('autostart')),
+        )
+    ]
+
+
+def _report_failure(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
+    """Say what to do next; the node's own error line, just above, says why."""
+    return [
+        RegisterEventHandler(
+            OnStateTransition(
+                target_lifecycle_node=node,
+                start_state=start,
+                goal_state=goal,
+                entities=[LogInfo(msg=text)],
+            )
+        )
+        for start, goal, text in (
+            (
+                'configuring',
+                'unconfigured',
+                'go2_driver is not configured: correct its parameters and launch it again',
+            ),
+            (
+                'activating',
+                'inactive',
+                'go2_driver is not active: once the robot can be reached, activate it with '
+                '"ros2 lifecycle set", or launch it again',
+            ),
+        )
+    ]
+
+
+def _change(node: LifecycleNode, transition: int) -> ChangeState:
+    return ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition)

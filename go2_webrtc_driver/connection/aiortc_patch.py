@@ -3,186 +3,311 @@ Closes aiortc's connect race at its root; ``docs/aiortc-race.md`` tells the whol
 
 aiortc starts a background ``__connect`` from ``setLocalDescription``. If that task runs
 while ``setRemoteDescription`` is suspended, it finds transports but no description and
-dies with ``'NoneType' object has no attribute 'media'``. Three repairs, each bounded:
+dies with ``'NoneType' object has no attribute 'media'``. Four repairs, each bounded:
 
-- the gate: ``__connect`` does nothing until a remote description is completely set. The
-  one that ``setRemoteDescription`` starts at its end then does the work. After a failed
-  or cancelled ``setRemoteDescription`` the gate stays shut;
-- transports that BUNDLE makes superfluous are stopped in the background and awaited in
-  ``close()``: with TURN they would hold ``setRemoteDescription`` up for seconds;
-- deleting a TURN allocation may take ``TURN_DELETE_TIMEOUT``, not the 63 s of its retries.
+- the gate: while a remote description is being applied ``__connect`` steps aside. The one
+  that ``setRemoteDescription`` starts at its end then does the work, so nothing waits and
+  nothing can leak. After a failed or cancelled ``setRemoteDescription`` the gate stays
+  shut until one succeeds; on a closed connection ``__connect`` does nothing;
+- ``__remoteRtp`` without a remote description ends its ``__connect``, at DEBUG: the
+  receiver never gets a None;
+- ICE transports are stopped in the background, and ``close()`` awaits them: with TURN
+  those that BUNDLE makes superfluous would hold ``setRemoteDescription`` up for seconds;
+- deleting a TURN allocation takes ``TURN_DELETE_TIMEOUT`` at most, not the 63 s of its
+  retries.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, NamedTuple
 
 import aioice.turn
 import aiortc
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidStateError
 
 from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT = 1.5  # s, for the transports still stopping when a connection closes
+CLOSE_TIMEOUT = 1.5  # s, for what still runs when a connection closes
+CANCEL_TIMEOUT = 0.1  # s, for what was cancelled to end; aioice can swallow a cancellation
 TURN_DELETE_TIMEOUT = 1.0  # s
 SWITCH = 'GO2_AIORTC_PATCH'
-_MARK = '_go2_race_closed'
-_CONNECT = '_RTCPeerConnection__connect'
-_REMOTE_DESCRIPTION = '_RTCPeerConnection__remoteDescription'
-_applying = threading.Lock()
+_MARK = '_go2_patched'
+_GATE = '_go2_gate'
+
+
+class _NoRemoteDescription(Exception):
+    """``__remoteRtp`` was called before there was a remote description."""
 
 
 @dataclass
 class _Gate:
-    """One peer connection's gate, and the transports it still has to stop."""
+    """
+    What the patch knows of one peer connection; kept on it, so it goes with it.
 
-    shut: bool = False
+    Attributes:
+        shut_by: the task whose remote description is half applied; None is open.
+        closing: the one task that closes the connection.
+        connects: the ``__connect`` tasks that are running.
+        stops: the background stops of ICE transports.
+    """
+
+    shut_by: asyncio.Task[Any] | None = None
+    closing: asyncio.Task[None] | None = None
+    connects: set[asyncio.Task[Any]] = field(default_factory=set)
     stops: set[asyncio.Task[None]] = field(default_factory=set)
 
 
-_gates: WeakKeyDictionary[RTCPeerConnection, _Gate] = WeakKeyDictionary()
+class _Patch(NamedTuple):
+    """One method of aiortc or aioice: its expected form, and what wraps it."""
+
+    owner: str
+    name: str
+    parameters: tuple[str, ...]
+    is_async: bool
+    wrap: Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+# The tasks inside setRemoteDescription or close(): what they stop, stops in the background.
+_stoppers: dict[asyncio.Task[Any], _Gate] = {}
 
 
 def apply() -> None:
     """
     Patch aiortc, once per process; ``GO2_AIORTC_PATCH=off`` leaves it as it is.
 
+    Safe from any thread, in any order of imports, and if this module is loaded again.
+
     Raises:
-        ConfigError: this aiortc does not have the internals the patch knows.
+        ConfigError: this aiortc does not have the internals the patch knows; nothing of it
+            was changed.
     """
-    if os.environ.get(SWITCH, '').lower() == 'off':
+    with _lock():
+        if os.environ.get(SWITCH, '').lower() == 'off':
+            _warn_once()
+            return
+        patches = _patches()
+        for patch in patches:
+            _check(patch)
+        applied = [patch.name for patch in patches if _replace(patch)]
+    if applied:
+        logger.debug('aiortc %s: patched %s', aiortc.__version__, ', '.join(applied))
+
+
+def _lock() -> threading.Lock:
+    """Return the lock that every copy of this module shares."""
+    lock: threading.Lock = vars(aiortc).setdefault('_go2_patch_lock', threading.Lock())
+    return lock
+
+
+def _warn_once() -> None:
+    mine = object()
+    if vars(aiortc).setdefault('_go2_warned', mine) is mine:
         logger.warning('%s=off: connections can lose the race inside aiortc', SWITCH)
-        return
-    with _applying:
-        if getattr(RTCPeerConnection, _MARK, False):
-            return
-        _check_internals()
-        _patch_peer_connection()
-        _patch_turn()
-        setattr(RTCPeerConnection, _MARK, True)
-    logger.debug('closed the connect race of aiortc %s', aiortc.__version__)
 
 
-def _check_internals() -> None:
-    expected = {
-        _CONNECT: ['self'],
-        _REMOTE_DESCRIPTION: ['self'],
-        'setRemoteDescription': ['self', 'sessionDescription'],
-        'close': ['self'],
-    }
-    for name, parameters in expected.items():
-        method = getattr(RTCPeerConnection, name, None)
-        if method is None or list(inspect.signature(method).parameters) != parameters:
-            raise ConfigError(
-                f'aiortc {aiortc.__version__}: expected RTCPeerConnection.{name}'
-                f'({", ".join(parameters)}); run check_aiortc, or set {SWITCH}=off'
-            )
+def _patches() -> list[_Patch]:
+    peer, private = 'RTCPeerConnection', '_RTCPeerConnection__'
+    validated = ('self', 'description', 'is_local')
+    return [
+        _Patch(peer, f'{private}connect', ('self',), True, _gated_connect),
+        _Patch(peer, f'{private}remoteRtp', ('self', 'transceiver'), False, _checked_rtp),
+        _Patch(peer, f'{private}remoteDescription', ('self',), False, _unchanged),
+        _Patch(peer, f'{private}validate_description', validated, False, _shutting_validation),
+        _Patch(peer, 'setRemoteDescription', ('self', 'sessionDescription'), True, _opening),
+        _Patch(peer, 'close', ('self',), True, _close_to_the_end),
+        _Patch('RTCIceTransport', 'stop', ('self',), True, _stop_in_background),
+        _Patch('TurnClientMixin', 'delete', ('self',), True, _bounded_delete),
+    ]
 
 
-def _patch_peer_connection() -> None:
-    patched: Any = RTCPeerConnection
-    connect = getattr(patched, _CONNECT)
-    set_remote_description = patched.setRemoteDescription
-    close = patched.close
+def _owner(patch: _Patch) -> Any:
+    module = aioice.turn if patch.owner == 'TurnClientMixin' else aiortc
+    return getattr(module, patch.owner, None)
 
-    async def gated_connect(self: RTCPeerConnection) -> None:
-        if _gate(self).shut or getattr(self, _REMOTE_DESCRIPTION)() is None:
-            logger.debug('connect task steps aside: the remote description is not set yet')
-            return
-        await connect(self)
 
-    async def gated_set_remote_description(
-        self: RTCPeerConnection, sessionDescription: RTCSessionDescription
-    ) -> None:
+def _check(patch: _Patch) -> None:
+    method = getattr(_owner(patch), patch.name, None)
+    wanted = _form(patch.owner, patch.name, patch.parameters, patch.is_async)
+    found = 'none'
+    if callable(method):
+        parameters = tuple(inspect.signature(method).parameters)
+        is_async = inspect.iscoroutinefunction(inspect.unwrap(method))
+        found = _form(patch.owner, patch.name, parameters, is_async)
+    if found != wanted:
+        raise ConfigError(
+            f'aiortc {aiortc.__version__} is not one the patch knows: expected {wanted}, '
+            f'found {found}; install another aiortc, or set {SWITCH}=off'
+        )
+
+
+def _form(owner: str, name: str, parameters: tuple[str, ...], is_async: bool) -> str:
+    return f'{"async " if is_async else ""}{owner}.{name}({", ".join(parameters)})'
+
+
+def _replace(patch: _Patch) -> bool:
+    """Wrap the method unless it already is; say whether that was needed."""
+    owner = _owner(patch)
+    original = getattr(owner, patch.name)
+    if patch.wrap is _unchanged or hasattr(original, _MARK):
+        return False
+    wrapper = functools.wraps(original)(patch.wrap(original))
+    setattr(wrapper, _MARK, True)
+    setattr(owner, patch.name, wrapper)
+    return True
+
+
+def _unchanged(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Stand for a method that is used, not wrapped."""
+    return method
+
+
+def _gated_connect(connect: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    async def gated_connect(self: Any) -> None:
         gate = _gate(self)
-        gate.shut = True
-        with _stopping_in_background(self, gate):
+        if gate.closing or gate.shut_by:
+            logger.debug('connect steps aside: %s', 'closed' if gate.closing else 'not ready')
+            return
+        with _listed(gate.connects):
+            try:
+                await connect(self)
+            except _NoRemoteDescription:
+                logger.debug('connect steps aside: the remote description is not there yet')
+            except (InvalidStateError, ConnectionError) as error:
+                if not gate.closing:
+                    raise
+                logger.debug('connect was overtaken by close: %r', error)
+
+    return gated_connect
+
+
+def _checked_rtp(remote_rtp: Callable[..., Any]) -> Callable[..., Any]:
+    def checked_rtp(self: Any, transceiver: Any) -> Any:
+        if self._RTCPeerConnection__remoteDescription() is None:
+            raise _NoRemoteDescription
+        return remote_rtp(self, transceiver)
+
+    return checked_rtp
+
+
+def _shutting_validation(validate: Callable[..., None]) -> Callable[..., Any]:
+    """Shut the gate when aiortc begins to apply a description, not for one it refuses."""
+
+    def shutting_validation(self: Any, description: Any, is_local: bool) -> None:
+        validate(self, description, is_local)
+        if not is_local:
+            _gate(self).shut_by = asyncio.current_task()
+
+    return shutting_validation
+
+
+def _opening(set_remote_description: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    async def opening(self: Any, sessionDescription: Any) -> None:
+        gate = _gate(self)
+        with _stopping_in_background(gate):
             await set_remote_description(self, sessionDescription)
-        gate.shut = False
+        if gate.shut_by is asyncio.current_task():
+            gate.shut_by = None
 
-    async def close_with_stops(self: RTCPeerConnection) -> None:
+    return opening
+
+
+def _close_to_the_end(close: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    """Close in one task of its own: a cancelled caller does not leave it half done."""
+
+    async def close_and_finish(self: Any, gate: _Gate) -> None:
         try:
-            await close(self)
+            with _stopping_in_background(gate):
+                await close(self)
         finally:
-            await _finish(_gate(self).stops)
+            await _finish(gate)
 
-    setattr(patched, _CONNECT, gated_connect)
-    patched.setRemoteDescription = gated_set_remote_description
-    patched.close = close_with_stops
+    async def close_to_the_end(self: Any) -> None:
+        gate = _gate(self)
+        if gate.closing is None:
+            gate.closing = asyncio.ensure_future(close_and_finish(self, gate))
+        await asyncio.shield(gate.closing)
+
+    return close_to_the_end
 
 
-def _patch_turn() -> None:
-    mixin: Any = aioice.turn.TurnClientMixin
-    delete = mixin.delete
+def _stop_in_background(stop: Callable[..., Any]) -> Callable[..., Any]:
+    async def stop_in_background(self: Any) -> None:
+        gate = _stoppers.get(_current_task())
+        if gate is None:
+            await stop(self)
+        else:
+            gate.stops.add(asyncio.ensure_future(stop(self)))
 
+    return stop_in_background
+
+
+def _bounded_delete(delete: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
     async def bounded_delete(self: Any) -> None:
         try:
             await asyncio.wait_for(delete(self), TURN_DELETE_TIMEOUT)
         except asyncio.TimeoutError:
             logger.debug('the TURN server did not confirm the end of the allocation')
+            self.transport.abort()
         finally:
             self.transport.close()
 
-    mixin.delete = bounded_delete
+    return bounded_delete
 
 
-def _gate(connection: RTCPeerConnection) -> _Gate:
-    return _gates.setdefault(connection, _Gate())
+def _gate(connection: Any) -> _Gate:
+    gate: _Gate = vars(connection).setdefault(_GATE, _Gate())
+    return gate
+
+
+def _current_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
 
 
 @contextmanager
-def _stopping_in_background(connection: RTCPeerConnection, gate: _Gate) -> Iterator[None]:
-    """While inside, ``stop()`` of the connection's transports returns at once."""
-    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
-    if connection.sctp is not None:
-        owners.append(connection.sctp)
-    transports = {owner.transport for owner in owners}
-    for transport in transports:
-        _shadow_stop(transport, gate)
+def _listed(tasks: set[asyncio.Task[Any]]) -> Iterator[None]:
+    task = _current_task()
+    tasks.add(task)
     try:
         yield
     finally:
-        for transport in transports:
-            del transport.stop, transport.transport.stop
+        tasks.discard(task)
 
 
-def _shadow_stop(dtls: Any, gate: _Gate) -> None:
-    """Hide the two ``stop`` methods of a transport behind one background task."""
-    stop_dtls, stop_ice = dtls.stop, dtls.transport.stop
-
-    async def stop_both() -> None:
-        await stop_dtls()
-        await stop_ice()
-
-    async def start_to_stop() -> None:
-        gate.stops.add(asyncio.ensure_future(stop_both()))
-
-    async def leave_to_the_task() -> None:
-        """The task that stops the DTLS transport stops its ICE transport too."""
-
-    dtls.stop = start_to_stop
-    dtls.transport.stop = leave_to_the_task
+@contextmanager
+def _stopping_in_background(gate: _Gate) -> Iterator[None]:
+    task = _current_task()
+    _stoppers[task] = gate
+    try:
+        yield
+    finally:
+        _stoppers.pop(task, None)
 
 
-async def _finish(stops: set[asyncio.Task[None]]) -> None:
-    """Await the background stops, cancel what is late, and look at how they ended."""
-    if not stops:
+async def _finish(gate: _Gate) -> None:
+    """Await what still runs, cancel what is late, and look at how the stops ended."""
+    running = gate.stops | gate.connects
+    if not running:
         return
-    _, late = await asyncio.wait(stops, timeout=CLOSE_TIMEOUT)
-    for task in late:
-        task.cancel()
-    for result in await asyncio.gather(*stops, return_exceptions=True):
-        if isinstance(result, BaseException):
-            logger.debug('a superfluous transport did not stop cleanly: %r', result)
-    stops.clear()
+    _, late = await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
+    if late:
+        logger.warning('gave up %d tasks of a connection that did not close', len(late))
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late, timeout=CANCEL_TIMEOUT)
+    for stop in gate.stops:
+        if stop.done() and not stop.cancelled() and (error := stop.exception()):
+            logger.debug('an ICE transport did not stop cleanly: %r', error)
+    gate.stops.clear()

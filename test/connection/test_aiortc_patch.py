@@ -199,15 +199,15 @@ def test_the_patch_is_applied_once():
 
 
 def test_an_aiortc_without_the_known_internals_is_refused(monkeypatch):
-    monkeypatch.delattr(RTCPeerConnection, aiortc_patch._MARK, raising=False)
     monkeypatch.setattr(RTCPeerConnection, CONNECT, lambda self, surprise: None)
-    with pytest.raises(ConfigError, match=r'expected RTCPeerConnection\._RTCPeerConnection__con'):
+    with pytest.raises(
+        ConfigError, match=r'expected async RTCPeerConnection\._RTCPeerConnection__connect'
+    ):
         aiortc_patch.apply()
     monkeypatch.undo()
 
 
 def test_the_patch_can_be_switched_off(monkeypatch, caplog):
-    monkeypatch.delattr(RTCPeerConnection, aiortc_patch._MARK, raising=False)
     before = getattr(RTCPeerConnection, CONNECT)
     monkeypatch.setenv('GO2_AIORTC_PATCH', 'off')
     aiortc_patch.apply()
