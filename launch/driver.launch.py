@@ -31,6 +31,19 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PACKAGE = 'go2_webrtc_driver'
 PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
+FAILURES = (
+    (
+        'configuring',
+        'unconfigured',
+        'go2_driver is not configured: correct what it names, then launch it again',
+    ),
+    (
+        'activating',
+        'inactive',
+        'go2_driver is not active: when the robot can be reached, activate it with '
+        '"ros2 lifecycle set" or launch it again',
+    ),
+)
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -71,33 +84,31 @@ def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         parameters=parameters,
         output='screen',
     )
-    return [*_report_failure(node), *_activate_when_configured(node), node, _configure(node)]
+    return [*_explain_failure(node), _activate_when_configured(node), node, _configure(node)]
 
 
-def _configure(node: LifecycleNode) -> LaunchDescriptionEntity:
+def _configure(node: LifecycleNode) -> EmitEvent:
     return EmitEvent(
         event=_change(node, Transition.TRANSITION_CONFIGURE),
         condition=IfCondition(LaunchConfiguration('autostart')),
     )
 
 
-def _activate_when_configured(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
+def _activate_when_configured(node: LifecycleNode) -> RegisterEventHandler:
     activate = EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
-    return [
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=node,
-                start_state='configuring',
-                goal_state='inactive',
-                entities=[activate],
-            ),
-            condition=IfCondition(LaunchConfiguration('autostart')),
-        )
-    ]
+    return RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node,
+            start_state='configuring',
+            goal_state='inactive',
+            entities=[activate],
+        ),
+        condition=IfCondition(LaunchConfiguration('autostart')),
+    )
 
 
-def _report_failure(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
-    """Say what to do next; the node's own error line, just above, says why."""
+def _explain_failure(node: LifecycleNode) -> list[RegisterEventHandler]:
+    """Say what to do next; the node's own error line, just above, says what is wrong."""
     return [
         RegisterEventHandler(
             OnStateTransition(
@@ -107,19 +118,7 @@ def _report_failure(node: LifecycleNode) -> list[LaunchDescriptionEntity]:
                 entities=[LogInfo(msg=text)],
             )
         )
-        for start, goal, text in (
-            (
-                'configuring',
-                'unconfigured',
-                'go2_driver is not configured: correct its parameters and launch it again',
-            ),
-            (
-                'activating',
-                'inactive',
-                'go2_driver is not active: once the robot can be reached, activate it with '
-                '"ros2 lifecycle set", or launch it again',
-            ),
-        )
+        for start, goal, text in FAILURES
     ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
 from launch.event_handlers import OnProcessIO
-from launch.events.process import ProcessIO
+from launch.events.process import ProcessExited, ProcessIO
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
@@ -30,7 +30,7 @@ def generate_launch_description() -> LaunchDescription:
         executable='sim_robot',
         arguments=['--ip', LaunchConfiguration('robot_ip')],
         output='screen',
-        on_exit=Shutdown(reason='the simulated robot has ended'),
+        on_exit=_end_with_the_robot,
     )
     robot_ip = DeclareLaunchArgument(
         'robot_ip', default_value='127.0.0.1', description='loopback address of the robot'
@@ -50,3 +50,8 @@ def _once_it_listens(
         return waiting.pop() if waiting and b'listens on' in event.text else None
 
     return on_output
+
+
+def _end_with_the_robot(_: ProcessExited, context: LaunchContext) -> Shutdown | None:
+    # launch_ros complains of a second shutdown.
+    return None if context.is_shutdown else Shutdown(reason='the simulated robot has ended')
