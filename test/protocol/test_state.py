@@ -104,7 +104,7 @@ def test_a_state_survives_the_round_trip(topic):
     sample = decode(topic, RECORDED[topic])
     again = decode(topic, json.loads(json.dumps(encode(sample))))
     assert list(flat(dataclasses.astuple(again))) == pytest.approx(
-        list(flat(dataclasses.astuple(sample)))
+        list(flat(dataclasses.astuple(sample))), abs=1e-6
     )
 
 
