@@ -1,53 +1,120 @@
+"""What colcon, ROS and pip are told about the package agrees with what is in it."""
+
+import ast
+import os
 import re
+import runpy
 import subprocess
 import sys
-from importlib import import_module
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+NAME = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent
-MANIFEST = ElementTree.parse(ROOT / 'package.xml').getroot()
-SETUP = (ROOT / 'setup.py').read_text()
-SCRIPTS = re.findall(r"'(\w+) = ([\w.]+):(\w+)'", SETUP)
+PIP_NAMES = {'cv2': 'opencv-python', 'yaml': 'PyYAML'}
+COLCON = 'from colcon_core.command import main; raise SystemExit(main())'
 
 
-def test_the_manifest_and_setup_agree():
-    assert MANIFEST.findtext('version') == re.search(r"version='([^']+)'", SETUP)[1]
-    assert MANIFEST.findtext('license') == re.search(r"license='([^']+)'", SETUP)[1]
-    assert MANIFEST.get('format') == '3'
-    assert re.fullmatch(r'\S+@\S+\.\w+', MANIFEST.find('maintainer').get('email'))
+@pytest.fixture
+def setup(monkeypatch):
+    """Return what setup.py passes to setuptools."""
+    given = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr('setuptools.setup', given.update)
+    runpy.run_path('setup.py')
+    return given
 
 
-def test_there_is_a_driver_and_a_simulated_robot():
-    assert {name for name, _, _ in SCRIPTS} >= {'driver', 'sim_robot'}
+@pytest.fixture
+def manifest():
+    return ElementTree.parse(ROOT / 'package.xml').getroot()
 
 
-@pytest.mark.parametrize(('name', 'module', 'function'), SCRIPTS)
-def test_every_executable_has_its_function(name, module, function):
-    assert callable(getattr(import_module(module), function)), name
+@pytest.fixture(scope='module')
+def installed(tmp_path_factory):
+    """Build with colcon, as a user does, and return where it installed the package."""
+    base = tmp_path_factory.mktemp('colcon')
+    places = [f'--{each}-base={base / each}' for each in ('build', 'install')]
+    command = [sys.executable, '-c', COLCON, f'--log-base={base / "log"}', 'build', *places]
+    done = subprocess.run(
+        [*command, '--paths', str(ROOT), '--event-handlers', 'console_direct+'],
+        cwd=base,
+        env={k: v for k, v in os.environ.items() if not k.endswith('_PREFIX_PATH')},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'Failed to parse' not in done.stdout + done.stderr
+    return base / 'install' / NAME
 
 
-def test_colcon_builds_the_executables_and_the_files(tmp_path):
-    pytest.importorskip('colcon_core')
-    built = subprocess.run(
-        [sys.executable, '-c', 'from colcon_core.command import main; raise SystemExit(main())',
-         '--log-base', str(tmp_path / 'log'), 'build', '--paths', str(ROOT),
-         '--build-base', str(tmp_path / 'build'), '--install-base', str(tmp_path / 'install')],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert built.returncode == 0, built.stdout + built.stderr
-    installed = tmp_path / 'install' / 'go2_webrtc_driver'
-    for name, _, _ in SCRIPTS:
-        assert (installed / 'lib' / 'go2_webrtc_driver' / name).is_file()
-    share = installed / 'share' / 'go2_webrtc_driver'
-    for file in (
-        'package.xml',
-        'launch/driver.launch.py',
-        'launch/sim.launch.py',
-        'config/go2.yaml',
-        'config/fastdds.xml',
-        'config/camera_1280x720.yaml',
-    ):
-        assert (share / file).is_file(), file
+def scripts(setup):
+    return dict(each.split(' = ') for each in setup['entry_points']['console_scripts'])
+
+
+def test_both_manifests_agree(setup, manifest):
+    for element, keyword in (
+        ('name', 'name'), ('version', 'version'), ('license', 'license'),
+        ('maintainer', 'maintainer'),
+    ):  # fmt: skip
+        assert manifest.findtext(element) == setup[keyword]
+    assert manifest.find('maintainer').get('email') == setup['maintainer_email']
+
+
+def test_every_executable_can_be_loaded(setup):
+    assert {'driver', 'sim_robot'} <= set(scripts(setup))
+    for name, target in scripts(setup).items():
+        assert callable(EntryPoint(name, target, 'console_scripts').load())
+
+
+def test_every_import_is_declared_for_rosdep_or_pip(manifest):
+    keys = {each.text for each in manifest.iter('exec_depend')}
+    lines = (ROOT / 'requirements.txt').read_text().splitlines()
+    from_pip = {re.split('[<>=]', line)[0] for line in lines if not line.startswith('#')}
+    for file in [*ROOT.glob('launch/*.py'), *ROOT.glob(f'{NAME}/**/*.py')]:
+        for module in third_party_imports(file):
+            assert {module, PIP_NAMES.get(module, module)} & (keys | from_pip), (file, module)
+
+
+def third_party_imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules = [node.module]
+        else:
+            continue
+        for top in (module.partition('.')[0] for module in modules):
+            if top not in sys.stdlib_module_names | {'__future__', NAME}:
+                yield top
+
+
+def test_colcon_installs_the_executables_where_ros2_run_looks(installed, setup):
+    there = {each.name for each in (installed / 'lib' / NAME).iterdir()}
+    assert there == set(scripts(setup))
+
+
+def test_colcon_installs_every_file_that_is_not_code(installed):
+    share = installed / 'share' / NAME
+    for folder in ('launch', 'config'):
+        there = {each.name for each in (ROOT / folder).iterdir() if each.is_file()}
+        assert {each.name for each in (share / folder).iterdir()} == there
+    assert (share / 'package.xml').is_file()
+    assert (share / 'hook' / 'ament_prefix_path.sh').is_file()
+    assert (installed / 'share/ament_index/resource_index/packages' / NAME).is_file()
+    assert list(installed.glob(f'lib/python3*/site-packages/{NAME}/py.typed'))
+
+
+def test_an_installed_executable_starts(installed):
+    environment = {**os.environ, 'PYTHONPATH': str(next(installed.glob('lib/*/site-packages')))}
+    done = subprocess.run(
+        [installed / 'lib' / NAME / 'sim_robot', '--help'],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert '--ip' in done.stdout

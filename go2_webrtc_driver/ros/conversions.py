@@ -58,17 +58,18 @@ def image_by_cv_bridge(pixels: NDArray[np.uint8], encoding: str, header: Header)
 
 def image_of_pixels(pixels: NDArray[np.uint8], encoding: str, header: Header) -> Image:
     """Return the Image that cv_bridge would make, byte for byte, without cv_bridge."""
-    data = array.array('B')
-    data.frombytes(np.ascontiguousarray(pixels).data)
-    return Image(
+    message = Image(
         header=header,
         height=pixels.shape[0],
         width=pixels.shape[1],
         encoding=encoding,
         is_bigendian=0,
-        step=len(data) // pixels.shape[0],
-        data=data,
+        step=pixels.nbytes // pixels.shape[0],
     )
+    # As a keyword it would be copied element by element: 8 ms for 1280x720 bgr8, not 1.
+    message.data = array.array('B')
+    message.data.frombytes(np.ascontiguousarray(pixels).data)
+    return message
 
 
 def to_camera_info(calibration: Calibration, frame: VideoFrame, header: Header) -> CameraInfo:
