@@ -18,7 +18,7 @@ from launch.launch_description_sources import get_launch_description_from_python
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from launch import LaunchDescription
+from launch import LaunchContext, LaunchDescription
 
 DRIVER = str(Path(__file__).with_name('driver.launch.py'))
 
