@@ -3,7 +3,6 @@
 import contextlib
 import json
 import signal
-import time
 
 import numpy as np
 import pytest
@@ -19,7 +18,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 from support import free_address, interrupt, process, read_output, wait_for_output, wait_until
 
+from go2_webrtc_driver.protocol.topics import SportApi
+from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
 from go2_webrtc_driver.sim import frame_mark
+from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
@@ -235,20 +237,41 @@ def test_a_signal_ends_every_state_cleanly(user, robot_ip, number, depth):
         assert seconds < 5.0
 
 
-def test_a_signal_while_walking_stops_the_robot(user, robot_ip):
-    with driver(user, robot_ip) as started:
+@pytest.fixture
+def robot():
+    """A simulated robot in this process, so that a test can see what it was told."""
+    loop, go2 = EventLoopThread('robot'), SimulatedGo2(Options(ip=free_address()))
+    loop.run(go2.start(), 10.0)
+    yield go2
+    loop.run(go2.stop(), 10.0)
+    loop.stop(10.0)
+
+
+STOP = [(SportApi.MOVE, '{"x": 0.0, "y": 0.0, "z": 0.0}'), (SportApi.STOP_MOVE, '')]
+
+
+def told(robot):
+    return [(api, parameter) for _, api, parameter, _ in robot.requests]
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_walking_stops_the_robot_first(user, robot, number):
+    with driver(user, robot._options.ip) as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
-        walk(user, speed=1.0, until=0.9)
-        before = time.monotonic()
-        assert interrupt(started)[0] == 0
-    user.odometry.clear()
-    with driver(user, robot_ip):
+        walk(user)
+        assert interrupt(started, number)[0] == 0
+    assert told(robot)[-2:] == STOP
+
+
+def test_deactivate_while_walking_stops_the_robot_first(user, robot):
+    with driver(user, robot._options.ip):
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
-        user.until(lambda: user.odometry)
-        # Left to itself the robot would have walked on for its own second.
-        assert user.odometry[0].twist.twist.linear.x < 0.9 or time.monotonic() - before > 1.0
+        walk(user)
+        assert user.transition(DEACTIVATE)
+        assert told(robot)[-2:] == STOP
+        user.until(lambda: robot.client is None)
 
 
 def test_a_signal_interrupts_a_hanging_connect(user):
