@@ -18,7 +18,7 @@ demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itsel
 	@$(ENTER) && exec python demo/demo.py
 
 test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
-	@$(ENTER) && exec python -m pytest -q $(PYTEST_ARGS)
+	@$(ENTER) && exec python -m pytest -q -rs $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy
 	@$(ENTER) && ruff check && ruff format --check && mypy

@@ -97,8 +97,11 @@ install_packages() {
     local as_root=(env DEBIAN_FRONTEND=noninteractive)
     if [[ $EUID -ne 0 ]]; then
         have sudo || fail "missing: $*; install as root: apt-get install $*"
-        echo "Installing needs your password for sudo: apt-get install $*"
-        sudo -v # asks here, where the question can be seen
+        # A question must come here, where it can be seen, and not during a step.
+        sudo -n true 2>/dev/null || {
+            echo "Installing needs your password for sudo: apt-get install $*"
+            sudo -v
+        }
         as_root=(sudo "${as_root[@]}")
     fi
     step 'asking for the list of system packages, about 10 s' "${as_root[@]}" apt-get update
@@ -134,7 +137,8 @@ environment_key() {
 build_key() {
     {
         echo "$1"
-        find package.xml setup.py setup.cfg resource launch config go2_webrtc_driver \
+        shopt -s nullglob # a folder that is not there yet
+        find package.xml setup.* resource* launch* config* urdf* go2_webrtc_driver \
             -type f -not -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum
     } | sha256sum
 }
