@@ -28,6 +28,7 @@ RULES = {
             'diagnostic_msgs', 'ament_index_python', 'cv_bridge', 'tf2_ros',
         },
     ),
+    'check_aiortc': ({'errors', 'connection'}, {'aiortc'}),
     'sim': (
         {'errors', 'protocol'}, {'aiohttp', 'aiortc', 'av', 'cryptography', 'cv2', 'numpy'},
     ),

@@ -3,7 +3,7 @@ Closes aiortc's connect race at its root; ``docs/aiortc-race.md`` tells the whol
 
 aiortc starts a background ``__connect`` from ``setLocalDescription``. If that task runs
 while ``setRemoteDescription`` is suspended, it finds transports but no description and
-dies with ``'NoneType' object has no attribute 'media'``. Four repairs, each bounded:
+dies with ``'NoneType' object has no attribute 'media'``. The repairs, each bounded:
 
 - the gate: while a remote description is being applied ``__connect`` steps aside. The one
   that ``setRemoteDescription`` starts at its end then does the work, so nothing waits and
@@ -14,7 +14,8 @@ dies with ``'NoneType' object has no attribute 'media'``. Four repairs, each bou
 - ICE transports are stopped in the background, and ``close()`` awaits them: with TURN
   those that BUNDLE makes superfluous would hold ``setRemoteDescription`` up for seconds;
 - deleting a TURN allocation takes ``TURN_DELETE_TIMEOUT`` at most, not the 63 s of its
-  retries.
+  retries;
+- a BUNDLE group that would leave a transport unknown to ``close()`` is refused.
 """
 
 from __future__ import annotations
@@ -32,13 +33,12 @@ from typing import Any, NamedTuple
 
 import aioice.turn
 import aiortc
-from aiortc.exceptions import InvalidStateError
 
 from ..errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-CLOSE_TIMEOUT = 1.5  # s, for what still runs when a connection closes
+CLOSE_TIMEOUT = 1.5  # s, for the transports of a connection to stop
 CANCEL_TIMEOUT = 0.1  # s, for what was cancelled to end; aioice can swallow a cancellation
 TURN_DELETE_TIMEOUT = 1.0  # s
 SWITCH = 'GO2_AIORTC_PATCH'
@@ -65,7 +65,7 @@ class _Gate:
     shut_by: asyncio.Task[Any] | None = None
     closing: asyncio.Task[None] | None = None
     connects: set[asyncio.Task[Any]] = field(default_factory=set)
-    stops: set[asyncio.Task[None]] = field(default_factory=set)
+    stops: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
 class _Patch(NamedTuple):
@@ -183,10 +183,6 @@ def _gated_connect(connect: Callable[..., Awaitable[None]]) -> Callable[..., Any
                 await connect(self)
             except _NoRemoteDescription:
                 logger.debug('connect steps aside: the remote description is not there yet')
-            except (InvalidStateError, ConnectionError) as error:
-                if not gate.closing:
-                    raise
-                logger.debug('connect was overtaken by close: %r', error)
 
     return gated_connect
 
@@ -206,9 +202,20 @@ def _shutting_validation(validate: Callable[..., None]) -> Callable[..., Any]:
     def shutting_validation(self: Any, description: Any, is_local: bool) -> None:
         validate(self, description, is_local)
         if not is_local:
+            _check_bundle(description)
             _gate(self).shut_by = asyncio.current_task()
 
     return shutting_validation
+
+
+def _check_bundle(description: Any) -> None:
+    """Refuse a BUNDLE group that would leave media without a transport, or with a stopped one."""
+    mids = [media.rtp.muxId for media in description.media]
+    for group in description.group:
+        if group.semantic != 'BUNDLE' or not group.items:
+            continue
+        if group.items[0] not in mids or len(set(group.items)) < len(group.items):
+            raise ValueError(f'expected a BUNDLE group of the m-lines {mids}, got {group.items}')
 
 
 def _opening(set_remote_description: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
@@ -223,14 +230,19 @@ def _opening(set_remote_description: Callable[..., Awaitable[None]]) -> Callable
 
 
 def _close_to_the_end(close: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
-    """Close in one task of its own: a cancelled caller does not leave it half done."""
+    """
+    Close in one task of its own: a cancelled caller does not leave it half done.
+
+    Connects end first: one that ICE completes while aioice closes leaves a task behind.
+    """
 
     async def close_and_finish(self: Any, gate: _Gate) -> None:
         try:
+            await _cancel(gate.connects)
             with _stopping_in_background(gate):
                 await close(self)
         finally:
-            await _finish(gate)
+            await _finish(gate.stops)
 
     async def close_to_the_end(self: Any) -> None:
         gate = _gate(self)
@@ -296,18 +308,22 @@ def _stopping_in_background(gate: _Gate) -> Iterator[None]:
         _stoppers.pop(task, None)
 
 
-async def _finish(gate: _Gate) -> None:
-    """Await what still runs, cancel what is late, and look at how the stops ended."""
-    running = gate.stops | gate.connects
-    if not running:
+async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(set(tasks), timeout=CANCEL_TIMEOUT)
+
+
+async def _finish(stops: set[asyncio.Task[Any]]) -> None:
+    """Await the background stops, cancel what is late, and look at how they ended."""
+    if not stops:
         return
-    _, late = await asyncio.wait(running, timeout=CLOSE_TIMEOUT)
+    _, late = await asyncio.wait(stops, timeout=CLOSE_TIMEOUT)
     if late:
-        logger.warning('gave up %d tasks of a connection that did not close', len(late))
-        for task in late:
-            task.cancel()
-        await asyncio.wait(late, timeout=CANCEL_TIMEOUT)
-    for stop in gate.stops:
+        logger.warning('gave up %d ICE transports that did not stop', len(late))
+        await _cancel(late)
+    for stop in stops:
         if stop.done() and not stop.cancelled() and (error := stop.exception()):
             logger.debug('an ICE transport did not stop cleanly: %r', error)
-    gate.stops.clear()
+    stops.clear()

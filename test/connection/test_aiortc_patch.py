@@ -1,212 +1,502 @@
 import asyncio
+import contextlib
+import importlib
+import json
+import logging
 import os
+import socket
 import subprocess
 import sys
-import time
 
 import aioice.turn
+import aiortc
 import pytest
-from aiortc import RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.exceptions import InvalidStateError, OperationError
+from support import PATIENCE, until
 
-from go2_webrtc_driver.connection import aiortc_patch
+from go2_webrtc_driver.connection import aiortc_patch, race_probe
 from go2_webrtc_driver.errors import ConfigError
 
 CONNECT = '_RTCPeerConnection__connect'
 aiortc_patch.apply()
 
-# The race in one process: the answerer on a loop of its own, signaling that blocks the
-# offerer's loop, and a slow stop of the bundled-away transports, as behind TURN.
-REPRODUCER = """
-import asyncio, logging, sys, threading
-import aioice
-from aiortc import RTCPeerConnection
-if sys.argv[1] == 'patched':
-    from go2_webrtc_driver.connection import aiortc_patch
-    aiortc_patch.apply()
-faults = []
-answerer_loop = asyncio.new_event_loop()
-threading.Thread(target=answerer_loop.run_forever, daemon=True).start()
 
-async def answer(offer):
-    pc = RTCPeerConnection()
-    answerer_loop.pc = pc
-    pc.addTransceiver('audio', 'sendrecv')
-    pc.addTransceiver('video', 'sendrecv')
-    await pc.setRemoteDescription(offer)
-    await pc.setLocalDescription(await pc.createAnswer())
-    return pc.localDescription
-
-async def main():
-    asyncio.get_running_loop().set_exception_handler(
-        lambda loop, context: faults.append(context.get('exception')))
-    close = aioice.Connection.close
-    async def slow_close(self):
-        await asyncio.sleep(0.3)
-        await close(self)
-    pc = RTCPeerConnection()
-    opened = asyncio.Event()
-    channel = pc.createDataChannel('data')
-    channel.on('open', opened.set)
-    pc.addTransceiver('audio', 'sendrecv')
-    pc.addTransceiver('video', 'recvonly')
-    await pc.setLocalDescription(await pc.createOffer())
-    answered = asyncio.run_coroutine_threadsafe(answer(pc.localDescription), answerer_loop)
-    description = answered.result(10)
-    aioice.Connection.close = slow_close
-    import aiortc.rtcicetransport
-    aiortc.rtcicetransport.Connection.close = slow_close
-    await pc.setRemoteDescription(description)
-    await asyncio.wait_for(opened.wait(), 10)
-    await asyncio.sleep(0)
-    import gc; gc.collect()
-    await asyncio.sleep(0)
-    await pc.close()
-
-asyncio.run(main())
-print('FAULTS', [str(fault) for fault in faults])
-"""
+# Two real peers on the loopback interface
 
 
-def reproduce(mode, environment=None):
+def run(scenario):
+    """Run a test's coroutine; afterwards no task and no file descriptor may be left."""
+
+    async def main():
+        with race_probe.loopback_only():
+            before = descriptors()
+            await asyncio.wait_for(scenario(), PATIENCE)
+            await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+            await until(lambda: descriptors() == before)
+
+    asyncio.run(main())
+
+
+def descriptors():
+    return len(os.listdir('/proc/self/fd'))
+
+
+def peer():
+    return RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+
+@contextlib.asynccontextmanager
+async def two_peers():
+    """An offerer that has made its offer, and the answerer's answer to it."""
+    pc, robot = peer(), peer()
+    try:
+        pc.createDataChannel('data')
+        pc.addTransceiver('audio', 'recvonly')
+        pc.addTransceiver('video', 'recvonly')
+        await pc.setLocalDescription(await pc.createOffer())
+        await robot.setRemoteDescription(pc.localDescription)
+        for transceiver in robot.getTransceivers():
+            transceiver.direction = 'sendonly'
+        await robot.setLocalDescription(await robot.createAnswer())
+        yield pc, robot.localDescription
+    finally:
+        await pc.close()
+        await robot.close()
+
+
+def primary(pc):
+    return pc.getTransceivers()[0].receiver.transport.transport
+
+
+def bundled_away(pc):
+    return [pc.getTransceivers()[1].receiver.transport.transport, pc.sctp.transport.transport]
+
+
+def hold(owner, name):
+    """Let a method of a transport wait until the returned event is set."""
+    method, release = getattr(owner, name), asyncio.Event()
+
+    async def held(*arguments):
+        await release.wait()
+        return await method(*arguments)
+
+    setattr(owner, name, held)
+    return release
+
+
+def record(owner, name):
+    method, calls = getattr(owner, name), []
+
+    def recorded(*arguments):
+        calls.append(arguments)
+        return method(*arguments)
+
+    setattr(owner, name, recorded)
+    return calls
+
+
+async def suspended(pc, answer):
+    """Return the task of a setRemoteDescription that waits, and what lets it go on."""
+    release = hold(primary(pc), 'addRemoteCandidate')
+    task = asyncio.ensure_future(pc.setRemoteDescription(answer))
+    await until(lambda: aiortc_patch._gate(pc).shut_by is task)
+    return task, release
+
+
+async def cancelled(pc, answer):
+    task, release = await suspended(pc, answer)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    release.set()
+
+
+async def failed(pc, answer):
+    spoilt = answer.sdp.replace('VP8/', 'XX/').replace('H264/', 'XX/').replace('rtx/', 'XX/')
+    with pytest.raises(OperationError):
+        await pc.setRemoteDescription(RTCSessionDescription(spoilt, 'answer'))
+
+
+async def connected(pc):
+    await until(lambda: pc.connectionState == 'connected')
+
+
+# The race
+
+
+def reproduce(**environment):
+    command = [sys.executable, '-m', race_probe.__name__, '2']
     done = subprocess.run(
-        [sys.executable, '-c', REPRODUCER, mode], capture_output=True, text=True, timeout=60,
-        check=False, env={**os.environ, **(environment or {})},
-    )  # fmt: skip
-    assert 'FAULTS' in done.stdout, done.stdout + done.stderr
-    return done.stdout
+        command, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    return json.loads(done.stdout)
 
 
 def test_without_the_patch_the_race_is_lost():
-    assert "NoneType' object has no attribute 'media'" in reproduce('unpatched')
+    assert reproduce(GO2_AIORTC_PATCH='off')['lost'] == 2
 
 
-def test_with_the_patch_the_race_is_not_there():
-    assert 'FAULTS []' in reproduce('patched')
+def test_with_the_patch_the_race_is_not_lost():
+    found = reproduce(GO2_AIORTC_PATCH='on')
+    assert (found['lost'], found['media'], found['other_errors']) == (0, 2, [])
 
 
-async def offerer():
-    pc = RTCPeerConnection()
-    pc.createDataChannel('data')
-    pc.addTransceiver('audio', 'sendrecv')
-    pc.addTransceiver('video', 'recvonly')
-    await pc.setLocalDescription(await pc.createOffer())
-    return pc
+# The gate
 
 
-async def answer_to(pc):
-    robot = RTCPeerConnection()
-    await robot.setRemoteDescription(pc.localDescription)
-    await robot.setLocalDescription(await robot.createAnswer())
-    return robot
+def test_connect_steps_aside_while_a_description_is_applied_and_the_next_one_connects():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            task, release = await suspended(pc, answer)
+            starts = record(primary(pc), 'start')
+            await getattr(pc, CONNECT)()
+            assert starts == []
+            release.set()
+            await task
+            await connected(pc)
+
+    run(scenario)
 
 
-def test_bundled_away_transports_stop_in_the_background_and_are_gone_after_close():
-    async def main():
-        pc = await offerer()
-        robot = await answer_to(pc)
-        away = [pc.getTransceivers()[1].receiver.transport, pc.sctp.transport]
-        release = asyncio.Event()
-        for dtls in away:
-            close = dtls.transport._connection.close
+@pytest.mark.parametrize('spoil', [failed, cancelled])
+def test_the_gate_stays_shut_after_a_spoilt_description_until_one_succeeds(spoil):
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            starts = record(primary(pc), 'start')
+            await spoil(pc, answer)
+            await getattr(pc, CONNECT)()
+            assert starts == []
+            await pc.setRemoteDescription(answer)
+            await connected(pc)
 
-            async def held(close=close):
-                await release.wait()
-                await close()
+    run(scenario)
 
-            dtls.transport._connection.close = held
-        await asyncio.wait_for(pc.setRemoteDescription(robot.localDescription), 5.0)
-        asyncio.get_running_loop().call_later(0.1, release.set)
-        await pc.close()
-        assert {dtls.transport.state for dtls in away} == {'closed'}
-        await robot.close()
-        await asyncio.sleep(0.1)  # tasks of closed sockets end in the next turns
-        assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(main())
+def test_a_description_that_aiortc_refuses_unseen_does_not_shut_the_gate():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            await pc.setRemoteDescription(answer)
+            with pytest.raises(InvalidStateError):
+                await pc.setRemoteDescription(answer)
+            await connected(pc)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize('items', ['9 0 1 2', '0 0 1 2'])
+def test_a_bundle_group_of_unknown_or_repeated_m_lines_is_refused(items):
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            sdp = answer.sdp.replace('BUNDLE 0 1 2', f'BUNDLE {items}')
+            with pytest.raises(ValueError, match='expected a BUNDLE group'):
+                await pc.setRemoteDescription(RTCSessionDescription(sdp, 'answer'))
+            await pc.setRemoteDescription(answer)
+            await connected(pc)
+
+    run(scenario)
+
+
+def test_a_receiver_never_gets_none_even_with_the_gate_open(caplog):
+    caplog.set_level(logging.DEBUG, aiortc_patch.__name__)
+
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            task, release = await suspended(pc, answer)
+            received = record(pc.getTransceivers()[0].receiver, 'receive')
+            aiortc_patch._gate(pc).shut_by = None
+            await getattr(pc, CONNECT)()
+            assert received == []
+            assert 'the remote description is not there yet' in caplog.text
+            release.set()
+            await task
+            await until(lambda: received)
+            assert received[0][0] is not None
+
+    run(scenario)
+
+
+def test_connect_does_nothing_on_a_closed_connection():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            await pc.setRemoteDescription(answer)
+            starts = record(primary(pc), 'start')
+            await pc.close()
+            await getattr(pc, CONNECT)()
+            assert starts == []
+
+    run(scenario)
+
+
+def test_a_connect_that_still_checks_ends_with_the_connection():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            elsewhere = answer.sdp.replace('ice-pwd:', 'ice-pwd:wrong')
+            await pc.setRemoteDescription(RTCSessionDescription(elsewhere, 'answer'))
+            await until(lambda: primary(pc).state == 'checking')
+            assert aiortc_patch._gate(pc).connects
+            await pc.close()
+            assert not aiortc_patch._gate(pc).connects
+
+    run(scenario)
+
+
+# The background stop
+
+
+def test_setting_a_description_does_not_wait_for_bundled_away_transports_but_close_does():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            away = bundled_away(pc)
+            releases = [hold(ice._connection, 'close') for ice in away]
+            await pc.setRemoteDescription(answer)
+            await connected(pc)
+            closing = asyncio.ensure_future(pc.close())
+            await until(lambda: primary(pc).state == 'closed')
+            assert not closing.done()
+            for release in releases:
+                release.set()
+            await closing
+            assert {ice.state for ice in away} == {'closed'}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize('spoil', [failed, cancelled])
+def test_nothing_is_left_when_a_connection_closes_after_a_spoilt_description(spoil):
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            away = bundled_away(pc)
+            await spoil(pc, answer)
+            await pc.close()
+            assert {ice.state for ice in away} == {'closed'}
+
+    run(scenario)
+
+
+def test_a_connection_closed_while_its_description_is_applied_leaves_nothing():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            task, release = await suspended(pc, answer)
+            away = bundled_away(pc)
+            await pc.close()
+            assert {ice.state for ice in away} == {'closed'}
+            release.set()
+            await task
+
+    run(scenario)
 
 
 def test_a_transport_that_never_stops_does_not_hold_close_up(monkeypatch):
-    monkeypatch.setattr(aiortc_patch, 'CLOSE_TIMEOUT', 0.1)
+    monkeypatch.setattr(aiortc_patch, 'CLOSE_TIMEOUT', 0.05)
 
-    async def main():
-        pc = await offerer()
-        robot = await answer_to(pc)
-        connection = pc.sctp.transport.transport._connection
-        close = connection.close
-        connection.close = asyncio.Event().wait
-        await pc.setRemoteDescription(robot.localDescription)
-        await asyncio.wait_for(pc.close(), 5.0)
-        await close()
-        await robot.close()
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            agent = bundled_away(pc)[0]._connection
+            close = agent.close
+            hold(agent, 'close')
+            await pc.setRemoteDescription(answer)
+            await pc.close()
+            await close()
 
-    asyncio.run(main())
+    run(scenario)
 
 
-@pytest.mark.parametrize('cancelled', [False, True])
-def test_the_gate_stays_shut_after_a_failed_description(cancelled):
-    async def main():
-        pc = await offerer()
-        robot = await answer_to(pc)
-        ice = pc.getTransceivers()[0].receiver.transport.transport
-        started = []
-        ice.start = lambda parameters: started.append(parameters)
-        if cancelled:
-            task = asyncio.ensure_future(pc.setRemoteDescription(robot.localDescription))
-            ice.addRemoteCandidate = lambda candidate: asyncio.Event().wait()
-            await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        else:
-            bad = robot.localDescription.sdp.replace('m=video', 'm=video 9 X', 1)
-            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever aiortc raises
-                await pc.setRemoteDescription(RTCSessionDescription(bad, 'answer'))
-        await getattr(pc, CONNECT)()
-        assert started == []
-        await pc.close()
-        await robot.close()
+def test_a_connection_closes_to_the_end_although_who_closed_it_was_cancelled():
+    async def scenario():
+        async with two_peers() as (pc, answer):
+            await pc.setRemoteDescription(answer)
+            release = hold(primary(pc)._connection, 'close')
+            closing = asyncio.ensure_future(pc.close())
+            await until(lambda: primary(pc).state == 'closed')
+            closing.cancel()
+            await asyncio.wait([closing])
+            release.set()
+            await pc.close()
+            assert aiortc_patch._gate(pc).closing.done()
 
-    asyncio.run(main())
+    run(scenario)
+
+
+# The end of a TURN allocation
+
+
+ACCOUNT = {'username': 'u', 'password': 'p', 'lifetime': 600, 'channel_refresh_time': 500}
+
+
+async def turn_client(server):
+    return await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: aioice.turn.TurnClientUdpProtocol(server, **ACCOUNT), remote_addr=server
+    )
 
 
 def test_a_turn_server_that_never_answers_does_not_hold_the_delete_up(monkeypatch):
     monkeypatch.setattr(aiortc_patch, 'TURN_DELETE_TIMEOUT', 0.05)
 
-    async def main():
-        loop = asyncio.get_running_loop()
-        silent, _ = await loop.create_datagram_endpoint(
+    async def scenario():
+        silent, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=('127.0.0.1', 0)
         )
-        transport, client = await loop.create_datagram_endpoint(
-            lambda: aioice.turn.TurnClientUdpProtocol(
-                silent.get_extra_info('sockname'), username='u', password='p', lifetime=600,
-                channel_refresh_time=500,
-            ),
-            local_addr=('127.0.0.1', 0),
-        )  # fmt: skip
-        before = time.monotonic()
-        await client.delete()
-        assert time.monotonic() - before < 5.0  # its retries alone take a minute
+        transport, client = await turn_client(silent.get_extra_info('sockname'))
+        await client.delete()  # its retries alone would take a minute
         assert transport.is_closing()
         silent.close()
 
-    asyncio.run(main())
+    run(scenario)
 
 
-def test_the_patch_is_applied_once():
+def test_a_turn_server_that_does_not_even_read_does_not_keep_the_socket_open(monkeypatch):
+    monkeypatch.setattr(aiortc_patch, 'TURN_DELETE_TIMEOUT', 0.05)
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        with socket.create_server(('127.0.0.1', 0)) as listening:
+            listening.setblocking(False)
+            address = listening.getsockname()
+            transport, client = await loop.create_connection(
+                lambda: aioice.turn.TurnClientTcpProtocol(address, **ACCOUNT), *address
+            )
+            with (await loop.sock_accept(listening))[0]:
+                transport.write(bytes(32 * 1024 * 1024))
+                await client.delete()
+                await until(lambda: transport.get_extra_info('socket').fileno() == -1)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize('patience', [0.05, 60.0])
+def test_the_turn_socket_closes_also_where_a_delete_cut_short_leaves_it_open(
+    monkeypatch, patience
+):
+    monkeypatch.setattr(aiortc_patch, 'TURN_DELETE_TIMEOUT', patience)
+
+    async def leaky_delete(self):
+        await asyncio.Event().wait()
+        self.transport.close()
+
+    async def scenario():
+        transport, client = await turn_client(('127.0.0.1', 9))
+        deleting = asyncio.ensure_future(aiortc_patch._bounded_delete(leaky_delete)(client))
+        await asyncio.sleep(0)
+        if patience > 1.0:
+            deleting.cancel()
+        await asyncio.wait([deleting])
+        assert transport.is_closing()
+
+    run(scenario)
+
+
+# Applying it
+
+
+def patched():
+    return [
+        vars(RTCPeerConnection),
+        vars(aiortc.RTCIceTransport),
+        vars(aioice.turn.TurnClientMixin),
+    ]
+
+
+def snapshot():
+    return [dict(each) for each in patched()]
+
+
+def fresh_process(script, **environment):
+    """Run a script where nothing is patched yet and return what it said."""
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, check=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+# Between looking at a method and replacing it, every thread takes its time.
+THREADS_AND_COPIES = """
+import functools, importlib.util, logging, time
+from concurrent.futures import ThreadPoolExecutor
+from go2_webrtc_driver.connection import aiortc_patch
+logging.basicConfig(level=logging.DEBUG, format='%(message)s')
+wraps = functools.wraps
+functools.wraps = lambda method: (time.sleep(0.02), wraps(method))[1]
+spec = importlib.util.find_spec(aiortc_patch.__name__)
+copy = importlib.util.module_from_spec(spec)
+import sys
+sys.modules['copy_of_the_patch'] = copy
+spec.loader.exec_module(copy)
+with ThreadPoolExecutor(4) as threads:
+    list(threads.map(lambda apply: apply(), [{applies}]))
+"""
+
+
+@pytest.mark.parametrize(
+    'applies', ['aiortc_patch.apply, ' * 4, 'aiortc_patch.apply, copy.apply, copy.apply']
+)
+def test_threads_and_copies_of_the_module_patch_once_between_them(applies):
+    said = fresh_process(THREADS_AND_COPIES.format(applies=applies))
+    assert said.count('_RTCPeerConnection__connect') == 1
+
+
+def test_a_reloaded_module_does_not_patch_again():
+    before = snapshot()
+    importlib.reload(aiortc_patch).apply()
+    assert snapshot() == before
+
+
+LATE = """
+import asyncio
+from aiortc import RTCPeerConnection
+async def main():
+    connection = RTCPeerConnection()
+    from go2_webrtc_driver.connection import aiortc_patch
     aiortc_patch.apply()
-    before = getattr(RTCPeerConnection, CONNECT)
-    aiortc_patch.apply()
-    assert getattr(RTCPeerConnection, CONNECT) is before
+    await connection.close()
+    print('closed by the patch' if aiortc_patch._gate(connection).closing else 'missed')
+asyncio.run(main())
+"""
 
 
-def test_an_aiortc_without_the_known_internals_is_refused(monkeypatch):
-    monkeypatch.setattr(RTCPeerConnection, CONNECT, lambda self, surprise: None)
-    with pytest.raises(ConfigError, match='expected async RTCPeerConnection'):
-        aiortc_patch.apply()
-    monkeypatch.undo()
+def test_the_patch_reaches_names_and_connections_made_before_it():
+    assert 'closed by the patch' in fresh_process(LATE)
 
 
-def test_the_patch_can_be_switched_off_to_see_the_bug():
-    assert "NoneType' object has no attribute 'media'" in reproduce(
-        'patched', {'GO2_AIORTC_PATCH': 'off'}
-    )
+async def _another_form(self, surprise):
+    pass
+
+
+@pytest.mark.parametrize(
+    ('owner', 'name', 'found'),
+    [
+        (RTCPeerConnection, CONNECT, _another_form),
+        (RTCPeerConnection, CONNECT, lambda self: None),
+        (RTCPeerConnection, CONNECT, None),
+        (RTCPeerConnection, '_RTCPeerConnection__remoteRtp', None),
+        (aiortc.RTCIceTransport, 'stop', None),
+        (aioice.turn.TurnClientMixin, 'delete', None),
+        (aioice.turn, 'TurnClientMixin', None),
+    ],
+)
+def test_an_aiortc_with_other_internals_is_refused_and_left_alone(monkeypatch, owner, name, found):
+    with monkeypatch.context() as mutilation:
+        mutilation.setattr(owner, name, found)
+        before = snapshot() if owner is not aioice.turn else None
+        with pytest.raises(ConfigError, match=rf'aiortc {aiortc.__version__} .*{name}.*, found '):
+            aiortc_patch.apply()
+        assert before is None or snapshot() == before
+
+
+SWITCHED_OFF = """
+import logging
+logging.basicConfig(format='%(levelname)s %(message)s')
+from aiortc import RTCPeerConnection
+before = dict(vars(RTCPeerConnection))
+from go2_webrtc_driver.connection import aiortc_patch
+aiortc_patch.apply()
+aiortc_patch.apply()
+print('unchanged' if dict(vars(RTCPeerConnection)) == before else 'changed')
+"""
+
+
+def test_the_patch_can_be_switched_off_and_says_so_once():
+    said = fresh_process(SWITCHED_OFF, GO2_AIORTC_PATCH='off')
+    assert 'unchanged' in said
+    assert said.count('WARNING GO2_AIORTC_PATCH=off') == 1
