@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import ConfigError
+
+ICE_SERVER = re.compile(
+    r'stun:[\w.-]+(:\d{1,5})?|turns?:[\w.-]+(:\d{1,5})?(\?transport=(udp|tcp))?'
+)
 
 
 def parameter(
@@ -43,7 +49,34 @@ class DriverConfig:
         ConfigError: a value has the wrong type, or is not allowed; names the parameter.
     """
 
-    robot_ip: str = parameter('192.168.12.1', 'IP address of the robot')
+    connection_method: str = parameter(
+        'local_sta',
+        'Way to the robot: local_sta, on the same network; local_ap, on the Wi-Fi network that '
+        'the robot makes; remote, over the cloud',
+        choices=('local_sta', 'local_ap', 'remote'),
+    )
+    robot_ip: str = parameter(
+        '', 'IP address of the robot, for local_sta; empty: found by serial_number'
+    )
+    serial_number: str = parameter(
+        '', 'Serial number of the robot; needed for remote, and for local_sta without robot_ip'
+    )
+    region: str = parameter(
+        'global', 'Where the account of the cloud is, for remote', choices=('global', 'cn')
+    )
+    cloud_url: str = parameter(
+        '', "URL of another cloud than the region's, for remote; https, or http on this machine"
+    )
+    ice_servers: str = parameter(
+        'stun:stun.l.google.com:19302',
+        'URLs of STUN and TURN servers for remote, separated by blanks, that come before the '
+        'TURN server the cloud names',
+    )
+    credentials_file: str = parameter(
+        '',
+        'Yaml file, readable by its owner only, with email, password, token and aes_key as far '
+        'as they are needed; environment variables (UNITREE_EMAIL ...) come before it',
+    )
     connect_timeout: float = parameter(
         10.0, 'Longest time one attempt to connect may take [s]', range=(1.0, 120.0)
     )
@@ -86,10 +119,10 @@ class DriverConfig:
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             _check(each.name, each.metadata, type(each.default), getattr(self, each.name))
-        try:
-            ip_address(self.robot_ip)
-        except ValueError:
-            raise ConfigError(f'robot_ip: expected an IP address, got {self.robot_ip!r}') from None
+        _check_address(self.robot_ip)
+        _check_serial_number(self.serial_number)
+        _check_cloud_url(self.cloud_url)
+        _check_ice_servers(self.ice_servers)
 
 
 def _check(name: str, metadata: Mapping[str, Any], wanted: type[Any], value: Any) -> None:
@@ -104,3 +137,34 @@ def _check(name: str, metadata: Mapping[str, Any], wanted: type[Any], value: Any
         raise ConfigError(f'{name}: expected one of {", ".join(choices)}, got {value!r}')
     if name.endswith('_frame') and not value:
         raise ConfigError(f'{name}: expected the name of a frame, got an empty string')
+
+
+def _check_address(address: str) -> None:
+    try:
+        ip_address(address or '0.0.0.0')
+    except ValueError:
+        raise ConfigError(f'robot_ip: expected an IP address, got {address!r}') from None
+
+
+def _check_serial_number(serial_number: str) -> None:
+    if not re.fullmatch('[A-Za-z0-9_-]{0,64}', serial_number):
+        raise ConfigError(
+            f'serial_number: expected up to 64 letters and digits, got {serial_number!r}'
+        )
+
+
+def _check_cloud_url(url: str) -> None:
+    """A password goes there: nobody on the way may read it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ''
+    is_here = host == 'localhost' or host.startswith('127.') or host == '::1'
+    if url and not (host and (parts.scheme == 'https' or (parts.scheme == 'http' and is_here))):
+        raise ConfigError(f'cloud_url: expected https://host/, got {url!r}')
+
+
+def _check_ice_servers(urls: str) -> None:
+    for url in urls.split():
+        if not ICE_SERVER.fullmatch(url):
+            raise ConfigError(
+                f'ice_servers: expected stun:host:port or turn:host:port, got {url!r}'
+            )

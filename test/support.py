@@ -2,28 +2,41 @@
 
 import asyncio
 import contextlib
+import functools
+import inspect
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import pytest
+
+from go2_webrtc_driver.connection.lan import STA_OFFER, LanSignaling
 from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
 
-_addresses = itertools.count(10)
+_addresses = itertools.count()
 PATIENCE = 20.0  # s; a bound that only a broken program reaches
+INSIDE = 'GO2_TEST_INSIDE_NAMESPACE'
 
 
 def free_address():
     """Return a loopback address that no other test uses."""
-    return f'127.0.{1 + os.getpid() % 200}.{next(_addresses)}'
+    number = next(_addresses)
+    return f'127.{1 + os.getpid() % 200}.{number // 250}.{1 + number % 250}'
+
+
+def lan(ip, device_key=None):
+    """Return the signaling for one link to a robot at ``ip``."""
+    return LanSignaling(ip, '', device_key, STA_OFFER)
 
 
 @contextlib.asynccontextmanager
-async def simulated_robot(**options):
-    """Run a simulated Go2 on the current loop."""
-    go2 = SimulatedGo2(Options(ip=free_address(), **options))
+async def simulated_robot(*, ip=None, **options):
+    """Run a simulated Go2 on the current loop; yields it and its address."""
+    go2 = SimulatedGo2(Options(ip=ip or free_address(), **options))
     await go2.start()
     try:
         yield go2, go2._options.ip
@@ -88,3 +101,37 @@ async def until(condition, timeout=PATIENCE):
     while not condition():
         assert time.monotonic() < end, 'waited in vain'
         await asyncio.sleep(0.01)
+
+
+def in_own_network(*addresses):
+    """Run a test in a network namespace of its own, with these addresses on its loopback."""
+
+    def decorate(test):
+        @functools.wraps(test)
+        def run():
+            if os.environ.get(INSIDE) == str(os.getpid()):
+                test()
+            else:
+                _run_in_a_namespace(f'{inspect.getfile(test)}::{test.__name__}', addresses)
+
+        return run
+
+    return decorate
+
+
+def _run_in_a_namespace(test, addresses):
+    if not (shutil.which('unshare') and shutil.which('ip')):
+        pytest.skip('unshare (util-linux) or ip (iproute2) is not installed')
+    unshare = ['unshare', '--net'] + (['--map-root-user'] if os.geteuid() else [])
+    if subprocess.run([*unshare, 'true'], capture_output=True).returncode:
+        pytest.skip('this machine does not let us make a network namespace')
+    steps = ['ip link set lo up', 'ip route add 224.0.0.0/4 dev lo']
+    steps += [f'ip address add {address}/24 dev lo' for address in addresses]
+    steps += [f'export {INSIDE}=$$', 'exec "$@"']
+    command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', test]
+    done = subprocess.run(
+        [*unshare, 'sh', '-c', ' && '.join(steps), 'sh', *command],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '1 passed' in done.stdout

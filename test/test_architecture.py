@@ -18,7 +18,10 @@ RULES = {
     'protocol': ({'errors'}, {'numpy', 'lz4', 'cryptography'}),
     'connection': (
         LEAVES,
-        {'aiohttp', 'aioice', 'aiortc', 'av', 'numpy', 'unitree_webrtc_connect'},
+        {
+            'aiohttp', 'aioice', 'aiortc', 'av', 'curl_cffi', 'ifaddr', 'numpy',
+            'unitree_webrtc_connect', 'yaml',
+        },
     ),
     'ros': (
         LEAVES | {'connection'},
@@ -30,7 +33,8 @@ RULES = {
     ),
     'check_aiortc': ({'errors', 'connection'}, {'aiortc'}),
     'sim': (
-        {'errors', 'protocol'}, {'aiohttp', 'aiortc', 'av', 'cryptography', 'cv2', 'numpy'},
+        {'errors', 'protocol'},
+        {'aiohttp', 'aioice', 'aiortc', 'av', 'cryptography', 'cv2', 'numpy'},
     ),
 }  # fmt: skip
 PURE = LEAVES

@@ -75,7 +75,7 @@ def test_an_aiortc_that_the_patch_refuses_is_not_good(capsys, monkeypatch, tmp_p
     assert answer == BAD
     assert 'has the race         yes' in said
     assert 'the patch closes it  no: aiortc' in said
-    assert 'expected async TurnClientMixin.delete(self), found none' in said
+    assert 'expected async aioice.turn.TurnClientMixin.delete(self), found none' in said
 
 
 def test_an_attempt_without_media_is_unknown_not_good(capsys, monkeypatch, tmp_path):

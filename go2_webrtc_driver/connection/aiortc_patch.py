@@ -13,6 +13,7 @@ dies with ``'NoneType' object has no attribute 'media'``. The repairs, each boun
   receiver never gets a None;
 - ICE transports are stopped in the background, and ``close()`` awaits them: with TURN
   those that BUNDLE makes superfluous would hold ``setRemoteDescription`` up for seconds;
+- gathering of ICE candidates that is cancelled ends what it has begun, allocations too;
 - deleting a TURN allocation takes ``TURN_DELETE_TIMEOUT`` at most, not the 63 s of its
   retries;
 - a BUNDLE group that would leave a transport unknown to ``close()`` is refused.
@@ -28,9 +29,11 @@ import os
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import aioice.ice
 import aioice.turn
 import aiortc
 
@@ -68,8 +71,24 @@ class _Gate:
     stops: set[asyncio.Task[Any]] = field(default_factory=set)
 
 
+@dataclass
+class _Gathering:
+    """
+    What one gathering of ICE candidates has begun.
+
+    Attributes:
+        tasks: those that talk to STUN and TURN servers.
+        protocols: of the relays that TURN servers have allocated.
+        given_up: it was cancelled; nothing may begin any more.
+    """
+
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    protocols: list[Any] = field(default_factory=list)
+    given_up: bool = False
+
+
 class _Patch(NamedTuple):
-    """One method of aiortc or aioice: its expected form, and what wraps it."""
+    """One function of aiortc or aioice: its expected form, and what wraps it."""
 
     owner: str
     name: str
@@ -80,6 +99,9 @@ class _Patch(NamedTuple):
 
 # The tasks inside setRemoteDescription or close(): what they stop, stops in the background.
 _stoppers: dict[asyncio.Task[Any], _Gate] = {}
+
+# The gathering that the current task is part of; tasks inherit it from who starts them.
+_gathering: ContextVar[_Gathering | None] = ContextVar('_gathering', default=None)
 
 
 def apply() -> None:
@@ -117,7 +139,12 @@ def _warn_once() -> None:
 
 
 def _patches() -> list[_Patch]:
-    peer, private = 'RTCPeerConnection', '_RTCPeerConnection__'
+    peer, private = 'aiortc.RTCPeerConnection', '_RTCPeerConnection__'
+    allocated = (
+        'protocol_factory', 'server_addr', 'username', 'password', 'lifetime',
+        'channel_refresh_time', 'ssl', 'transport',
+    )  # fmt: skip
+    asked = ('protocol', 'stun_server')
     validated = ('self', 'description', 'is_local')
     return [
         _Patch(peer, f'{private}connect', ('self',), True, _gated_connect),
@@ -126,14 +153,20 @@ def _patches() -> list[_Patch]:
         _Patch(peer, f'{private}validate_description', validated, False, _shutting_validation),
         _Patch(peer, 'setRemoteDescription', ('self', 'sessionDescription'), True, _opening),
         _Patch(peer, 'close', ('self',), True, _close_to_the_end),
-        _Patch('RTCIceTransport', 'stop', ('self',), True, _stop_in_background),
-        _Patch('TurnClientMixin', 'delete', ('self',), True, _bounded_delete),
+        _Patch('aiortc.RTCIceTransport', 'stop', ('self',), True, _stop_in_background),
+        _Patch('aioice.ice.Connection', 'gather_candidates', ('self',), True, _gather_or_end),
+        _Patch('aioice.ice', 'server_reflexive_candidate', asked, True, _listed_in_gathering),
+        _Patch('aioice.turn', 'create_turn_endpoint', allocated, True, _listed_in_gathering),
+        _Patch('aioice.turn.TurnClientMixin', 'delete', ('self',), True, _bounded_delete),
     ]
 
 
 def _owner(patch: _Patch) -> Any:
-    module = aioice.turn if patch.owner == 'TurnClientMixin' else aiortc
-    return getattr(module, patch.owner, None)
+    root, *names = patch.owner.split('.')
+    owner: Any = {'aiortc': aiortc, 'aioice': aioice}[root]
+    for name in names:
+        owner = getattr(owner, name, None)
+    return owner
 
 
 def _check(patch: _Patch) -> None:
@@ -264,6 +297,39 @@ def _stop_in_background(stop: Callable[..., Any]) -> Callable[..., Any]:
     return stop_in_background
 
 
+def _gather_or_end(gather: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    async def gather_or_end(self: Any) -> None:
+        gathering = _Gathering()
+        token = _gathering.set(gathering)
+        task = asyncio.ensure_future(gather(self))
+        _gathering.reset(token)
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            gathering.given_up = True
+            await _cancel(gathering.tasks)  # then the gathering itself has nothing to wait for
+            await _finish({task})
+            self._protocols += [p for p in gathering.protocols if p not in self._protocols]
+            raise
+
+    return gather_or_end
+
+
+def _listed_in_gathering(work: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    async def listed(*arguments: Any, **options: Any) -> Any:
+        gathering = _gathering.get()
+        if gathering is None:
+            return await work(*arguments, **options)
+        if gathering.given_up:
+            raise asyncio.CancelledError
+        with _listed(gathering.tasks):
+            result = await work(*arguments, **options)
+        gathering.protocols += [result[1]] if result[1] is not None else []
+        return result
+
+    return listed
+
+
 def _bounded_delete(delete: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
     async def bounded_delete(self: Any) -> None:
         try:
@@ -316,14 +382,14 @@ async def _cancel(tasks: set[asyncio.Task[Any]]) -> None:
 
 
 async def _finish(stops: set[asyncio.Task[Any]]) -> None:
-    """Await the background stops, cancel what is late, and look at how they ended."""
+    """Await background tasks, cancel what is late, and look at how they ended."""
     if not stops:
         return
     _, late = await asyncio.wait(stops, timeout=CLOSE_TIMEOUT)
     if late:
-        logger.warning('gave up %d ICE transports that did not stop', len(late))
+        logger.warning('gave up %d ICE transports that did not end', len(late))
         await _cancel(late)
     for stop in stops:
         if stop.done() and not stop.cancelled() and (error := stop.exception()):
-            logger.debug('an ICE transport did not stop cleanly: %r', error)
+            logger.debug('an ICE transport did not end cleanly: %r', error)
     stops.clear()

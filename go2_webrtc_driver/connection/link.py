@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,33 +24,26 @@ from unitree_webrtc_connect import (
 )
 
 # isort: split
-from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
+from aioice.utils import random_string
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 
-from ..errors import (
-    CommandRejected,
-    DecodeError,
-    LinkBusy,
-    LinkError,
-    LinkLost,
-    LinkRefused,
-    LinkUnreachable,
-)
-from ..protocol import commands, messages, signaling
+from ..errors import CommandRejected, DecodeError, LinkBusy, LinkError, LinkLost, LinkRefused
+from ..protocol import commands, messages
 from ..protocol.commands import Request
 from ..protocol.messages import Message, build_message, parse_message
+from ..protocol.signaling import REJECT
 from ..protocol.topics import MessageType
 from ..velocity_gate import STOP, Velocity
 from . import aiortc_patch
-from .signaling import exchange_offer
+from .negotiation import apply_answer
+from .signaling import Network, Progress, Signaling
 from .video import Newest
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 2.0  # s
-DESCRIPTION_TIMEOUT = 5.0  # s, for aiortc to take the robot's answer
 STOP_TIMEOUT = 0.5  # s, for the robot to confirm that it stops
 MOST_QUEUED = 512  # messages; a flood drops the oldest
 MOST_BUFFERED = 16 * 1024  # bytes not yet sent, beyond which a Move would be stale
@@ -81,42 +73,49 @@ class Link:
     An open link. Lives on one asyncio loop; made by :func:`open_link`.
 
     Attributes:
-        address: of the robot.
+        robot: what messages call the robot.
         frames: video frames, as the decoder gives them; the newest wins.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
+    def __init__(self, progress: Progress, network: Network) -> None:
+        """
+        Args:
+            progress: of the attempt this link is opened in.
+            network: what ICE may use.
+        """
+        self.robot = progress.robot
         self.frames: Newest[VideoFrame] = Newest()
-        self._waiting_for = 'the link'
+        self._progress = progress
+        self._network = network
         self._valid: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue: asyncio.Queue[Message | DecodeError | LinkError] = asyncio.Queue(MOST_QUEUED)
         self._responses: dict[int, asyncio.Future[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
         self._closing = False
-        self._library = UnitreeWebRTCConnection(WebRTCConnectionMethod.LocalSTA, ip=address)
-        self._connection = RTCPeerConnection(self._library.create_webrtc_configuration(None))
+        self._connection = RTCPeerConnection(RTCConfiguration([*network.ice_servers]))
+        self._library = UnitreeWebRTCConnection(WebRTCConnectionMethod.LocalSTA)
         self._library.pc = self._connection
         self._channel_protocol = _DataChannel(self._library, self._connection)
         self._channel = self._channel_protocol.channel
 
-    async def open(self, timeout: float) -> None:
+    async def open(self, signaling: Signaling) -> None:
         """
-        Connect and validate, within ``timeout`` seconds.
+        Connect and validate; the caller bounds the time.
 
         Raises:
-            LinkUnreachable: no usable answer in time; says what was waited for.
+            LinkUnreachable: no usable answer; says what was expected.
             LinkBusy: the robot serves another client.
-            LinkRefused: the robot does not accept our validation.
+            LinkRefused: the robot or the cloud does not let us.
         """
-        try:
-            await asyncio.wait_for(self._open(), timeout)
-        except asyncio.TimeoutError:
-            raise LinkUnreachable(
-                f'robot {self.address}: expected {self._waiting_for} within {timeout:g} s, '
-                'nothing came'
-            ) from None
+        progress = self._progress
+        await self._offer()
+        answer = await signaling.exchange(self._connection.localDescription.sdp, progress)
+        if answer.sdp == REJECT:
+            raise LinkBusy(f'{self.robot} serves another client; close the app')
+        await apply_answer(self._connection, answer, progress)
+        progress.wait_for('a data channel and its validation')
+        await self._valid
 
     async def close(self) -> None:
         """Free the robot's client slot and everything of ours; bounded, safe to repeat."""
@@ -127,7 +126,7 @@ class Link:
         try:
             await asyncio.wait_for(self._connection.close(), CLOSE_TIMEOUT)
         except asyncio.TimeoutError:
-            logger.warning('robot %s: the link did not close within %g s', self.address,
+            logger.warning('%s: the link did not close within %g s', self.robot,
                            CLOSE_TIMEOUT)  # fmt: skip
         self._cancel_waits()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -151,7 +150,7 @@ class Link:
     def move(self, velocity: Velocity) -> None:
         """Send a velocity; a non-zero one is dropped while older ones are still unsent."""
         if velocity != STOP and self._channel.bufferedAmount > MOST_BUFFERED:
-            logger.warning('robot %s does not read: a Move was dropped', self.address)
+            logger.warning('%s does not read: a Move was dropped', self.robot)
             return
         request = commands.move(velocity.x, velocity.y, velocity.yaw)
         self._send(commands.build_request(request, _identity()))
@@ -182,7 +181,7 @@ class Link:
             message = await asyncio.wait_for(response, timeout)
         except asyncio.TimeoutError:
             raise LinkLost(
-                f'robot {self.address}: expected a response to request {request.api_id} '
+                f'{self.robot}: expected a response to request {request.api_id} '
                 f'within {timeout:g} s, nothing came'
             ) from None
         finally:
@@ -191,48 +190,19 @@ class Link:
             raise CommandRejected(request.api_id, code)
         return message
 
-    async def _open(self) -> None:
+    async def _offer(self) -> None:
+        """Make our offer, with all its candidates."""
         connection = self._connection
         self._listen()
         connection.addTransceiver('audio', 'sendrecv')
         connection.addTransceiver('video', 'recvonly')
-        gather_on(connection, local_address_towards(self.address))
-        self._waiting_for = 'our own offer'
+        share_credentials(connection)
+        gather_on(connection, self._network)
+        self._progress.wait_for('our own offer')
         await connection.setLocalDescription(await connection.createOffer())
-        answer = await exchange_offer(self.address, self._offer(), self._wait_for)
-        if answer.sdp == signaling.REJECT:
-            raise LinkBusy(f'robot {self.address} serves another client; close the app')
-        self._wait_for('a usable SDP answer')
-        await self._take(RTCSessionDescription(answer.sdp, answer.type))
-        self._wait_for('a data channel and its validation')
-        await self._valid
-
-    def _offer(self) -> dict[str, str]:
-        local = self._connection.localDescription
-        return {'id': 'STA_localNetwork', 'sdp': local.sdp, 'type': local.type, 'token': ''}
-
-    async def _take(self, answer: RTCSessionDescription) -> None:
-        """Set the remote description; what aiortc raises at a bad one is no contract."""
-        try:
-            await asyncio.wait_for(
-                self._connection.setRemoteDescription(answer), DESCRIPTION_TIMEOUT
-            )
-        except asyncio.TimeoutError:
-            raise LinkUnreachable(
-                f'robot {self.address}: expected aiortc to take the answer within '
-                f'{DESCRIPTION_TIMEOUT:g} s, it did not'
-            ) from None
-        except (
-            ValueError, TypeError, LookupError, AttributeError, AssertionError,
-            InvalidStateError, InvalidAccessError, OperationError,
-        ) as error:  # fmt: skip
-            raise LinkUnreachable(
-                f'robot {self.address}: expected a usable SDP answer, got one with: {error!r}'
-            ) from error
-
-    def _wait_for(self, what: str) -> None:
-        logger.info('robot %s: waiting for %s', self.address, what)
-        self._waiting_for = what
+        servers = [str(each.urls) for each in self._network.ice_servers]
+        if any(url.startswith('turn') for url in servers) and not has_relay(connection):
+            self._progress.note(f'expected a relay of the TURN server, got none ({servers})')
 
     def _listen(self) -> None:
         """Take over the library's events before anything can fire them."""
@@ -249,16 +219,23 @@ class Link:
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
-        if state in ('failed', 'closed'):
+        if state == 'failed' and not self._valid.done():
+            self._valid.set_exception(self._progress.unreachable(
+                f'expected a network path to it, {self._trouble()}'
+            ))  # fmt: skip
+        elif state in ('failed', 'closed'):
             self._lost(f'left: the peer connection is {state}')
+
+    def _trouble(self) -> str:
+        ice = self._connection.iceConnectionState
+        return 'ICE found none' if ice == 'failed' else f'ICE is {ice}, but DTLS failed'
 
     def _lost(self, what: str) -> None:
         if self._closing:
             return
-        message = f'robot {self.address} {what}'
         if not self._valid.done():
-            self._valid.set_exception(LinkUnreachable(message))
-        self._put(LinkLost(message))
+            self._valid.set_exception(self._progress.unreachable(f'expected a link, it {what}'))
+        self._put(LinkLost(f'{self.robot} {what}'))
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._spawn(self._pump(track))
@@ -271,7 +248,7 @@ class Link:
                 if isinstance(frame, VideoFrame):
                     self.frames.put(frame)
         except MediaStreamError:
-            logger.debug('robot %s ended its %s track', self.address, track.kind)
+            logger.debug('%s ended its %s track', self.robot, track.kind)
 
     def _on_message(self, raw: str | bytes) -> None:
         try:
@@ -311,7 +288,7 @@ class Link:
         if not self._valid.done():
             self._valid.set_exception(
                 LinkRefused(
-                    f'robot {self.address}: expected "{messages.VALIDATION_OK}", got '
+                    f'{self.robot}: expected "{messages.VALIDATION_OK}", got '
                     f'"{messages.VALIDATION_NEEDED}" {self._refusals} times'
                 )
             )
@@ -333,7 +310,7 @@ class Link:
 
     def _send(self, text: str) -> None:
         if self._channel.readyState != 'open':
-            raise LinkLost(f'robot {self.address}: the data channel is not open')
+            raise LinkLost(f'{self.robot}: the data channel is not open')
         self._channel.send(text)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -354,58 +331,73 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(address: str, timeout: float) -> AsyncIterator[Link]:
+async def open_link(signaling: Signaling, timeout: float) -> AsyncIterator[Link]:
     """
-    Open a link to the robot at ``address``, and close it in the end.
+    Open a link to a robot within ``timeout`` seconds, and close it in the end.
 
     Raises:
-        LinkError: as :meth:`Link.open` does.
+        LinkError: as :meth:`Link.open` and the methods of ``signaling`` do.
     """
-    link = Link(address)
+    progress = Progress(signaling.robot)
+    begun = asyncio.get_running_loop().time()
+    link = None
     try:
-        await link.open(timeout)
+        async with signaling:
+            network = await progress.within(timeout, signaling.prepare(progress))
+            link = Link(progress, network)
+            await progress.within(timeout, link.open(signaling), begun)
         yield link
     finally:
-        await link.close()
+        if link is not None:
+            await link.close()
 
 
-def local_address_towards(address: str) -> str:
+def share_credentials(connection: RTCPeerConnection) -> None:
     """
-    Return our address on the interface that reaches ``address``; sends nothing.
+    Let all ICE agents of a connection have the same user name and password, as a Go2 expects.
 
-    Raises:
-        LinkUnreachable: no interface does.
+    unitree_webrtc_connect does it for all connections of a process at once, and only if it
+    was imported before aiortc.
     """
-    family = socket.AF_INET6 if ':' in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((address, signaling.PORT))
-        except OSError as error:
-            raise LinkUnreachable(
-                f'robot {address}: expected a route to it, got: {error}'
-            ) from error
-        found: str = probe.getsockname()[0]
-        return found
+    username, password = random_string(4), random_string(22)
+    for agent in _ice_agents(connection):
+        agent._local_username = agent.__dict__['local_username'] = username
+        agent._local_password = agent.__dict__['local_password'] = password
 
 
-def gather_on(connection: RTCPeerConnection, address: str) -> None:
+def gather_on(connection: RTCPeerConnection, network: Network) -> None:
     """
-    Offer ICE candidates on the interface with ``address`` alone.
+    Offer ICE candidates on our address in ``network``, alone or besides those of aioice.
 
     Virtual and VPN interfaces only cost time on the LAN, and aioice by itself leaves out
     the loopback interface, where a simulated robot is.
     """
-    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
-    owners += [connection.sctp] if connection.sctp else []
-    for agent in {owner.transport.transport.iceGatherer._connection for owner in owners}:
-        agent.get_component_candidates = _gather_only(agent.get_component_candidates, address)
+    for agent in _ice_agents(connection):
+        agent.get_component_candidates = _gather_on(agent.get_component_candidates, network)
 
 
-def _gather_only(gather: Callable[..., Any], address: str) -> Callable[..., Any]:
+def _gather_on(gather: Callable[..., Any], network: Network) -> Callable[..., Any]:
     def gather_on_address(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        return gather(component, [address], timeout)
+        ours = [network.address] if network.address else []
+        others = [] if network.exclusive else [each for each in addresses if each not in ours]
+        return gather(component, [*ours, *others], timeout)
 
     return gather_on_address
+
+
+def has_relay(connection: RTCPeerConnection) -> bool:
+    """Whether a TURN server has given us a relayed address."""
+    return any(
+        candidate.type == 'relay'
+        for agent in _ice_agents(connection)
+        for candidate in agent.local_candidates
+    )
+
+
+def _ice_agents(connection: RTCPeerConnection) -> set[Any]:
+    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
+    owners += [connection.sctp] if connection.sctp else []
+    return {owner.transport.transport.iceGatherer._connection for owner in owners}
 
 
 def _identity() -> int:

@@ -138,8 +138,7 @@ class RobotSession:
             task.result()
         if not self._heard.is_set():
             raise LinkUnreachable(
-                f'robot {self._config.robot_ip}: expected its first data within {limit:g} s, '
-                'nothing came'
+                f"expected the robot's first data within {limit:g} s, nothing came"
             )
 
     def _on_done(self, task: asyncio.Task[None]) -> None:

@@ -1,64 +1,108 @@
-"""Exchanges our offer for the robot's answer, over HTTP on the LAN."""
+"""How an attempt to connect reaches the robot: what every way there has in common."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-import aiohttp
+from aiortc import RTCIceServer
 
-from ..errors import DecodeError, LinkUnreachable
-from ..protocol import signaling
+from ..errors import LinkUnreachable
 from ..protocol.signaling import Answer
 
-LARGEST_BODY = 256 * 1024  # bytes; an answer has about 6 000
+logger = logging.getLogger(__name__)
+
+T = TypeVar('T')
 
 
-async def exchange_offer(
-    address: str, offer: dict[str, Any], on_step: Callable[[str], None]
-) -> Answer:
+@dataclass(frozen=True)
+class Network:
     """
-    Return the robot's answer to ``offer``. The caller bounds the time.
+    What ICE may use.
 
-    Args:
-        address: IP address of the robot.
-        offer: SDP, type, id and token.
-        on_step: told what is waited for, before each wait.
-
-    Raises:
-        LinkUnreachable: nobody answered, or not what a robot answers.
+    Attributes:
+        address: our address on the interface that leads to the robot, or to the TURN server.
+        ice_servers: STUN and TURN servers; none on the LAN.
+        exclusive: offer candidates on ``address`` alone, not on every interface.
     """
-    session_key = secrets.token_hex(16)
-    base = f'http://{_host(address)}:{signaling.PORT}/'
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as http:
+
+    address: str
+    ice_servers: tuple[RTCIceServer, ...] = ()
+    exclusive: bool = True
+
+
+class Progress:
+    """
+    What an attempt to connect waits for: said at INFO, and named if it takes too long.
+
+    Attributes:
+        robot: what messages call the robot.
+        notes: what went wrong so far without ending the attempt.
+    """
+
+    def __init__(self, robot: str) -> None:
+        self.robot = robot
+        self.notes: list[str] = []
+        self._waiting_for = 'the link'
+
+    def wait_for(self, what: str) -> None:
+        """Say what comes next."""
+        logger.info('%s: waiting for %s', self.robot, what)
+        self._waiting_for = what
+
+    def note(self, trouble: str) -> None:
+        """Warn of what may be why the attempt fails in the end."""
+        logger.warning('%s: %s', self.robot, trouble)
+        self.notes.append(trouble)
+
+    def unreachable(self, reason: str) -> LinkUnreachable:
+        """Return the error for ``reason``, with the notes so far."""
+        return LinkUnreachable(f'{self.robot}: {"; ".join([reason, *self.notes])}')
+
+    async def within(self, timeout: float, work: Awaitable[T], begun: float | None = None) -> T:
+        """
+        Await ``work`` for at most ``timeout`` seconds.
+
+        Args:
+            timeout: in seconds, from ``begun``.
+            work: what to await.
+            begun: on the loop's clock [s]; now by default.
+
+        Raises:
+            LinkUnreachable: it took longer; names what was waited for.
+        """
+        now = asyncio.get_running_loop().time()
+        left = timeout if begun is None else begun + timeout - now
         try:
-            on_step(f'an answer to {signaling.NOTIFY}')
-            notice = signaling.decode_notice(await _post(http, base + signaling.NOTIFY, None))
-            on_step('an answer to our offer')
-            body = signaling.encode_offer(offer, notice.public_key, session_key)
-            reply = await _post(http, base + signaling.EXCHANGE + notice.path, body)
-            return signaling.decode_answer(reply, session_key)
-        except DecodeError as error:
-            raise LinkUnreachable(f'robot {address}: {error}') from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise LinkUnreachable(
-                f'robot {address}: expected signaling on port {signaling.PORT}, got: {error}'
-            ) from error
+            return await asyncio.wait_for(work, left)
+        except asyncio.TimeoutError:
+            raise self.unreachable(
+                f'expected {self._waiting_for} within {timeout:g} s, nothing came'
+            ) from None
 
 
-def _host(address: str) -> str:
-    return f'[{address}]' if ':' in address else address
+class Signaling(Protocol):
+    """
+    One exchange of an offer for the robot's answer; used once, as a context.
 
+    Whoever uses it bounds the time. All errors are LinkErrors.
+    """
 
-async def _post(http: aiohttp.ClientSession, url: str, body: str | None) -> str:
-    headers = {'Content-Type': 'application/x-www-form-urlencoded'}
-    async with http.post(url, data=body, headers=headers, allow_redirects=False) as response:
-        if response.status != 200:
-            raise DecodeError(url, f'expected HTTP status 200, got {response.status}')
-        content = bytearray()
-        async for chunk in response.content.iter_any():
-            content += chunk
-            if len(content) > LARGEST_BODY:
-                raise DecodeError(url, f'expected at most {LARGEST_BODY} bytes, got more')
-    return content.decode('utf-8', 'replace')
+    @property
+    def robot(self) -> str:
+        """What messages call the robot."""
+
+    async def __aenter__(self) -> Signaling:
+        """Make ready; nothing is sent."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Free what was used."""
+
+    async def prepare(self, progress: Progress) -> Network:
+        """Find the robot, or what leads there."""
+
+    async def exchange(self, sdp: str, progress: Progress) -> Answer:
+        """Return the robot's answer to our offer."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ..config import DriverConfig
+from ..connection.credentials import load_credentials
 from ..connection.link import open_link
+from ..connection.methods import SignalingFactory, signaling_factory
 from ..connection.session import RobotSession, velocity_limit
 from ..errors import ConfigError, Go2Error, InvalidCommand
 from ..protocol.decoders import DECODERS
@@ -82,6 +85,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._loop: EventLoopThread | None = None
         self._session: RobotSession | None = None
         self._conversion: Context | None = None
+        self._signaling: SignalingFactory | None = None
         self._config = DriverConfig()
         self._publishers_of: dict[str, list[tuple[Publication, Any]]] = {}
         self._subscription: Any = None
@@ -91,6 +95,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def on_configure(self) -> None:
         """Read the parameters and make everything but traffic to the robot."""
         self._config = self._ros_parameters.read()
+        credentials = load_credentials(self._config.credentials_file, os.environ)
+        self._signaling = signaling_factory(self._config, credentials)
         self._conversion = Context(self._config, load_calibration(_calibration_file(self._config)))
         for row in PUBLICATIONS:
             publisher = self.create_lifecycle_publisher(
@@ -115,12 +121,14 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Connect to the robot, or begin to try."""
         assert self._loop is not None
         assert self._conversion is not None
+        assert self._signaling is not None
+        signaling = self._signaling
         self._set_publishers('on_activate')
         self._session = RobotSession(
             self._config,
             DECODERS,
             SOURCES,
-            lambda: open_link(self._config.robot_ip, self._config.connect_timeout),
+            lambda: open_link(signaling(), self._config.connect_timeout),
             self._conversion.latest.clear,
             self._on_sample,
             self._on_crash,

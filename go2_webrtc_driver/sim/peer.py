@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,20 +20,28 @@ from typing import Any
 from aiohttp import web
 from aiortc import (
     AudioStreamTrack,
+    InvalidAccessError,
+    InvalidStateError,
+    RTCConfiguration,
     RTCDataChannel,
+    RTCIceServer,
     RTCPeerConnection,
     RTCRtpSender,
     RTCSessionDescription,
 )
+from aiortc.exceptions import OperationError
 from av.frame import Frame
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ..errors import DecodeError
-from ..protocol import messages, signaling, state, voxel_map
+from ..protocol import messages, sealing, signaling, state, voxel_map
+from ..protocol.discovery import Sighting
 from ..protocol.messages import Message, build_message
+from ..protocol.signaling import Answer
 from ..protocol.topics import MessageType, Status, Topic
 from . import lidar
 from .camera import CameraTrack
+from .discovery import Responder
 from .robot import STANDING, Posture, Robot
 
 logger = logging.getLogger(__name__)
@@ -40,6 +49,14 @@ logger = logging.getLogger(__name__)
 SILENT_CLIENT_TIMEOUT = 10.0  # s; what a real robot allows is not known
 PROBE_PERIOD = 5.0  # s, between two round-trip probes; not known of a real robot
 MOST_BUFFERED = 1 << 20  # bytes; a client that does not read loses data, not our memory
+CLOSE_TIMEOUT = 2.0  # s; a TURN server that is gone would hold aiortc up for a minute
+
+# What aiortc raises at an SDP or a TURN server it cannot take; no contract of its own.
+_BAD_OFFER = (
+    ValueError, TypeError, LookupError, AttributeError, AssertionError,
+    InvalidStateError, InvalidAccessError, OperationError,
+)  # fmt: skip
+_LONG_FINGERPRINT = re.compile(r'^a=fingerprint:sha-(384|512) ', re.MULTILINE | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -54,6 +71,10 @@ class Options:
         low_state_rate: of ``rt/lf/lowstate`` [Hz].
         posture: how it is found.
         validates: False: it never accepts a client's validation.
+        serial_number: its own.
+        old_signaling: it has the signaling of before 1.1.11 and no other.
+        relay_only: it offers candidates of a TURN server alone: no direct path leads to it.
+        ignores_untargeted: it answers only a discovery that names it, as newer firmware.
     """
 
     ip: str = '127.0.0.1'
@@ -62,6 +83,15 @@ class Options:
     low_state_rate: float = 1.0
     posture: Posture = STANDING
     validates: bool = True
+    serial_number: str = 'B42D1000SIM00001'
+    old_signaling: bool = False
+    relay_only: bool = False
+    ignores_untargeted: bool = False
+
+    @property
+    def port(self) -> int:
+        """Where its signaling listens."""
+        return signaling.OLD_PORT if self.old_signaling else signaling.PORT
 
 
 class SimulatedGo2:
@@ -83,23 +113,47 @@ class SimulatedGo2:
         self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._path = ''.join(secrets.choice('0123456789') for _ in range(5))
         self._runner: web.AppRunner | None = None
+        self._responder: Responder | None = None
         self.client: Client | None = None
 
     async def start(self) -> None:
         """Listen; raises OSError if the address is not free."""
         app = web.Application()
-        app.router.add_post(f'/{signaling.NOTIFY}', self._notify)
-        app.router.add_post(f'/{signaling.EXCHANGE}{self._path}', self._exchange)
+        if self._options.old_signaling:
+            app.router.add_post(f'/{signaling.OLD_EXCHANGE}', self._old_exchange)
+        else:
+            app.router.add_post(f'/{signaling.NOTIFY}', self._notify)
+            app.router.add_post(f'/{signaling.EXCHANGE}{self._path}', self._exchange)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._options.ip, signaling.PORT).start()
+        await web.TCPSite(self._runner, self._options.ip, self._options.port).start()
+        await self._answer_discovery()
 
     async def stop(self) -> None:
         """Leave the network: drop the client and stop listening."""
+        if self._responder is not None:
+            self._responder.stop()
         if self.client is not None:
             await self.client.close()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def answer(self, offer: Mapping[str, Any]) -> Answer:
+        """
+        Return the robot's answer to an offer, whichever way it came.
+
+        Args:
+            offer: ``sdp`` and ``type``; with ``turnserver`` the robot uses it too.
+
+        Raises:
+            DecodeError: the offer has another form.
+        """
+        description, servers = _description(offer), _ice_servers(offer)
+        if self.client is not None:
+            logger.info('a second client was turned away')
+            return Answer(signaling.REJECT, 'answer')
+        client = self.client = Client(self, self._options, servers, self._forget)
+        return Answer(await client.answer(description), 'answer')
 
     def sport_request(self, api_id: int, parameter: str) -> Status:
         """Carry out a sport request, and remember it."""
@@ -118,19 +172,28 @@ class SimulatedGo2:
     async def _exchange(self, request: web.Request) -> web.Response:
         try:
             offer, key = signaling.decode_offer(await request.text(), self._private_key)
-            description = RTCSessionDescription(str(offer.get('sdp')), str(offer.get('type')))
-        except (DecodeError, ValueError, TypeError) as error:
-            logger.warning('refused an offer: %s', error)
-            return web.Response(status=400)
-        sdp = await self._answer(description)
-        return web.Response(text=signaling.encode_answer(signaling.Answer(sdp, 'answer'), key))
+            answer = await self.answer(offer)
+        except DecodeError as error:
+            return _refusal(error)
+        return web.Response(text=signaling.encode_answer(answer, key))
 
-    async def _answer(self, offer: RTCSessionDescription) -> str:
-        if self.client is not None:
-            logger.info('a second client was turned away')
-            return signaling.REJECT
-        client = self.client = Client(self, self._options, self._forget)
-        return await client.answer(offer)
+    async def _old_exchange(self, request: web.Request) -> web.Response:
+        try:
+            offer = sealing.json_object(signaling.OLD_EXCHANGE, await request.text())
+            answer = await self.answer(offer)
+        except DecodeError as error:
+            return _refusal(error)
+        return web.Response(
+            text=signaling.encode_plain_answer(answer), content_type='application/json'
+        )
+
+    async def _answer_discovery(self) -> None:
+        options = self._options
+        sighting = Sighting(options.serial_number, options.ip)
+        try:
+            self._responder = await Responder.start(sighting, options.ignores_untargeted)
+        except OSError as error:
+            logger.warning('the robot cannot be found by its serial number: %s', error)
 
     def _forget(self, client: Client) -> None:
         if self.client is client:
@@ -147,7 +210,11 @@ class Client:
     """
 
     def __init__(
-        self, go2: SimulatedGo2, options: Options, on_closed: Callable[[Client], None]
+        self,
+        go2: SimulatedGo2,
+        options: Options,
+        ice_servers: list[RTCIceServer],
+        on_closed: Callable[[Client], None],
     ) -> None:
         self.camera = CameraTrack(self._pose)
         self.subscriptions: dict[str, asyncio.Task[None]] = {}
@@ -155,39 +222,69 @@ class Client:
         self._go2 = go2
         self._options = options
         self._on_closed = on_closed
-        self._connection = RTCPeerConnection()
+        self._connection = RTCPeerConnection(RTCConfiguration(ice_servers))
         self._channel: RTCDataChannel | None = None
         self._key = secrets.token_hex(16)
         self._valid = False
         self._heard_at = time.monotonic()
         self._watch = asyncio.ensure_future(self._watch_silence())
         self._probe: asyncio.Task[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._connection.on('datachannel', self._on_channel)
         self._connection.on('connectionstatechange', self._on_state)
 
     async def answer(self, offer: RTCSessionDescription) -> str:
-        """Take the offer and return the SDP of the answer; closes if it cannot."""
-        connection = self._connection
+        """
+        Take the offer and return the SDP of the answer; closes if it cannot.
+
+        Raises:
+            DecodeError: the offer is not one that aiortc can take.
+        """
         try:
-            self._add_tracks()
-            await connection.setRemoteDescription(offer)
-            _gather_on(connection, self._options.ip)
-            await connection.setLocalDescription(await connection.createAnswer())
-        except Exception:
+            return await self._negotiate(offer)
+        except BaseException:
             await self.close()
             raise
-        return str(connection.localDescription.sdp)
 
     async def close(self) -> None:
         """Drop the client and free the slot; safe to repeat."""
         self._on_closed(self)
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
         tasks = [*self.subscriptions.values(), self._watch]
         tasks += [self._probe] if self._probe else []
         for task in tasks:
-            if task is not asyncio.current_task():
-                task.cancel()
+            task.cancel()
         self.camera.stop()
-        await self._connection.close()
+        for agent in _agents(self._connection):
+            agent.query_consent = _nothing  # aioice would start it after close, and never end it
+        try:
+            await asyncio.wait_for(self._connection.close(), CLOSE_TIMEOUT)
+        except asyncio.TimeoutError:
+            logger.warning('the connection did not close within %g s', CLOSE_TIMEOUT)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _negotiate(self, offer: RTCSessionDescription) -> str:
+        answer = await self._take(offer)
+        addresses = [] if self._options.relay_only else [self._options.ip]
+        for agent in _agents(self._connection):
+            _gather_on(agent, addresses)
+        await self._connection.setLocalDescription(answer)
+        return str(self._connection.localDescription.sdp)
+
+    async def _take(self, offer: RTCSessionDescription) -> RTCSessionDescription:
+        connection = self._connection
+        try:
+            self._add_tracks()
+            await connection.setRemoteDescription(offer)
+            if _LONG_FINGERPRINT.search(offer.sdp):
+                connection._sctpLegacySdp = False  # as a real Go2 does: aiortc issue 1338
+            return await connection.createAnswer()
+        except _BAD_OFFER as error:
+            raise DecodeError('offer', f'expected a usable one, got: {error!r}') from error
 
     def send(self, message: str | bytes) -> None:
         """Send on the data channel, unless the robot is mute or the client does not read."""
@@ -373,11 +470,10 @@ class Microphone(AudioStreamTrack):
         return await super().recv()
 
 
-async def serve(options: Options, until: Callable[[], Awaitable[object]]) -> None:
-    """Be a robot until ``until()`` returns."""
-    go2 = SimulatedGo2(options)
+async def serve(go2: SimulatedGo2, until: Callable[[], Awaitable[object]]) -> None:
+    """Have the robot on the network until ``until()`` returns."""
     await go2.start()
-    logger.info('simulated Go2 listens on %s:%d', options.ip, signaling.PORT)
+    logger.info('simulated Go2 listens on %s:%d', go2._options.ip, go2._options.port)
     try:
         await until()
     finally:
@@ -389,16 +485,42 @@ def _text(topic: Topic, make: Callable[[], Any]) -> Callable[[], str]:
     return lambda: build_message(MessageType.MESSAGE, topic.value, make())
 
 
-def _gather_on(connection: RTCPeerConnection, address: str) -> None:
-    """Offer candidates on ``address`` alone; by itself aioice never uses loopback."""
+def _description(offer: Mapping[str, Any]) -> RTCSessionDescription:
+    sdp, kind = offer.get('sdp'), offer.get('type')
+    if kind != 'offer' or not isinstance(sdp, str) or 'm=application' not in sdp:
+        raise DecodeError('offer', f'expected an SDP offer, got type {kind!r:.40}, {sdp!r:.40}')
+    return RTCSessionDescription(sdp, kind)
+
+
+def _ice_servers(offer: Mapping[str, Any]) -> list[RTCIceServer]:
+    given = offer.get('turnserver')
+    if not given:
+        return []
+    try:
+        return [RTCIceServer(str(given['realm']), str(given['user']), str(given['passwd']))]
+    except (TypeError, LookupError):
+        raise DecodeError('offer', 'turnserver: expected realm, user and passwd') from None
+
+
+def _refusal(error: DecodeError) -> web.Response:
+    logger.warning('refused an offer: %s', error)
+    return web.Response(status=400)
+
+
+def _agents(connection: RTCPeerConnection) -> set[Any]:
+    """Return the aioice agents of the connection."""
     owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
     owners += [connection.sctp] if connection.sctp else []
-    for agent in {owner.transport.transport.iceGatherer._connection for owner in owners}:
-        _shadow_addresses(agent, address)
+    return {owner.transport.transport.iceGatherer._connection for owner in owners}
 
 
-def _shadow_addresses(agent: Any, address: str) -> None:
+async def _nothing() -> None:
+    pass
+
+
+def _gather_on(agent: Any, hosts: list[str]) -> None:
+    """Offer host candidates on ``hosts`` alone; by itself aioice never uses loopback."""
     gather = agent.get_component_candidates
     agent.get_component_candidates = lambda component, addresses, timeout=5: gather(
-        component, [address], timeout
+        component, hosts, timeout
     )

@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 
+import aioice.ice
 import aioice.turn
 import aiortc
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import InvalidStateError, OperationError
 from support import PATIENCE, until
 
@@ -386,6 +387,33 @@ def test_the_turn_socket_closes_also_where_a_delete_cut_short_leaves_it_open(
     run(scenario)
 
 
+# Gathering that is given up
+
+
+@pytest.mark.parametrize('turns', range(0, 14, 2))
+def test_gathering_that_is_cancelled_leaves_nothing(turns):
+    """The TURN server never answers: only what the cancelling ends is over."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        silent, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=('127.0.0.1', 0)
+        )
+        url = 'turn:{}:{}'.format(*silent.get_extra_info('sockname'))
+        pc = RTCPeerConnection(RTCConfiguration([RTCIceServer(url, 'u', 'p')]))
+        pc.addTransceiver('audio', 'recvonly')
+        pc.addTransceiver('video', 'recvonly')
+        gathering = asyncio.ensure_future(pc.setLocalDescription(await pc.createOffer()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        gathering.cancel()
+        await asyncio.wait([gathering])
+        await pc.close()
+        silent.close()
+
+    run(scenario)
+
+
 # Applying it
 
 
@@ -394,6 +422,9 @@ def patched():
         vars(RTCPeerConnection),
         vars(aiortc.RTCIceTransport),
         vars(aioice.turn.TurnClientMixin),
+        vars(aioice.ice.Connection),
+        {'asks': aioice.ice.server_reflexive_candidate},
+        {'allocates': aioice.turn.create_turn_endpoint},
     ]
 
 
@@ -472,13 +503,15 @@ async def _another_form(self, surprise):
         (RTCPeerConnection, '_RTCPeerConnection__remoteRtp', None),
         (aiortc.RTCIceTransport, 'stop', None),
         (aioice.turn.TurnClientMixin, 'delete', None),
+        (aioice.turn, 'create_turn_endpoint', None),
+        (aioice.ice.Connection, 'gather_candidates', _another_form),
         (aioice.turn, 'TurnClientMixin', None),
     ],
 )
 def test_an_aiortc_with_other_internals_is_refused_and_left_alone(monkeypatch, owner, name, found):
     with monkeypatch.context() as mutilation:
         mutilation.setattr(owner, name, found)
-        before = snapshot() if owner is not aioice.turn else None
+        before = snapshot() if name != 'TurnClientMixin' else None
         with pytest.raises(ConfigError, match=rf'aiortc {aiortc.__version__} .*{name}.*, found '):
             aiortc_patch.apply()
         assert before is None or snapshot() == before

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
-from support import free_address, process, simulated_robot, until
+from support import free_address, lan, process, simulated_robot, until
 
 from go2_webrtc_driver.connection.link import open_link
 from go2_webrtc_driver.errors import CommandRejected, LinkBusy, LinkError, LinkLost, LinkRefused
@@ -17,6 +17,7 @@ from go2_webrtc_driver.protocol.topics import SportApi, Topic
 from go2_webrtc_driver.sim.robot import LYING
 from go2_webrtc_driver.velocity_gate import Velocity
 
+KEY = bytes(range(16))
 SPORT = Topic.SPORT_MODE_STATE.value
 
 
@@ -26,10 +27,18 @@ async def next_packet(link, topic):
             return packet
 
 
-@pytest.mark.parametrize('scheme', [1, 2])
-def test_a_link_opens_and_carries_data_and_pictures(scheme):
+ROBOTS = [
+    {'scheme': 1}, {'scheme': 2}, {'scheme': 3, 'device_key': KEY}, {'old_signaling': True},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('options', ROBOTS, ids=str)
+def test_a_link_opens_and_carries_data_and_pictures(options):
     async def main():
-        async with simulated_robot(scheme=scheme) as (_, ip), open_link(ip, 10.0) as link:
+        async with (
+            simulated_robot(**options) as (_, ip),
+            open_link(lan(ip, KEY), 10.0) as link,
+        ):
             link.subscribe(SPORT)
             link.switch_video(True)
             packet = await asyncio.wait_for(next_packet(link, SPORT), 10.0)
@@ -40,9 +49,33 @@ def test_a_link_opens_and_carries_data_and_pictures(scheme):
     asyncio.run(main())
 
 
+@pytest.mark.parametrize(
+    ('key', 'why'), [(None, 'none is configured'), (bytes(16), 'does not open')]
+)
+def test_a_robot_with_a_key_of_its_own_refuses_who_does_not_have_it(key, why):
+    async def main():
+        async with simulated_robot(scheme=3, device_key=KEY) as (_, ip):
+            with pytest.raises(LinkRefused, match=f'robot {ip}: con_notify: .*{why}') as error:
+                async with open_link(lan(ip, key), 10.0):
+                    pass
+            assert KEY.hex() not in str(error.value)
+
+    asyncio.run(main())
+
+
+def test_an_old_robot_that_serves_another_client_is_busy():
+    async def main():
+        async with simulated_robot(old_signaling=True) as (_, ip), open_link(lan(ip), 10.0):
+            with pytest.raises(LinkBusy, match=ip):
+                async with open_link(lan(ip), 10.0):
+                    pass
+
+    asyncio.run(main())
+
+
 def test_a_move_reaches_the_robot_and_a_stop_is_confirmed():
     async def main():
-        async with simulated_robot() as (go2, ip), open_link(ip, 10.0) as link:
+        async with simulated_robot() as (go2, ip), open_link(lan(ip), 10.0) as link:
             link.move(Velocity(0.5, 0.1, -0.2))
             await link.stop_and_confirm()
             sent = [(api, parameter) for _, api, parameter, _ in go2.requests]
@@ -57,7 +90,7 @@ def test_a_move_reaches_the_robot_and_a_stop_is_confirmed():
 
 def test_a_refused_request_is_rejected_with_the_robots_code():
     async def main():
-        async with simulated_robot(posture=LYING) as (_, ip), open_link(ip, 10.0) as link:
+        async with simulated_robot(posture=LYING) as (_, ip), open_link(lan(ip), 10.0) as link:
             with pytest.raises(CommandRejected, match='4101'):
                 await link.request(Request(Topic.SPORT_REQUEST, SportApi.HELLO), 5.0)
 
@@ -66,7 +99,7 @@ def test_a_refused_request_is_rejected_with_the_robots_code():
 
 def test_a_request_without_a_response_is_bounded():
     async def main():
-        async with simulated_robot() as (go2, ip), open_link(ip, 10.0) as link:
+        async with simulated_robot() as (go2, ip), open_link(lan(ip), 10.0) as link:
             go2.muted = True
             with pytest.raises(LinkLost, match=r'response to request 1016 within 0\.2 s'):
                 await link.request(Request(Topic.SPORT_REQUEST, SportApi.HELLO), 0.2)
@@ -77,12 +110,12 @@ def test_a_request_without_a_response_is_bounded():
 def test_a_second_client_is_told_that_the_robot_is_busy_and_the_slot_is_freed():
     async def main():
         async with simulated_robot() as (go2, ip):
-            async with open_link(ip, 10.0):
+            async with open_link(lan(ip), 10.0):
                 with pytest.raises(LinkBusy, match=ip):
-                    async with open_link(ip, 10.0):
+                    async with open_link(lan(ip), 10.0):
                         pass
             await until(lambda: go2.client is None)
-            async with open_link(ip, 10.0):
+            async with open_link(lan(ip), 10.0):
                 pass
 
     asyncio.run(main())
@@ -90,7 +123,7 @@ def test_a_second_client_is_told_that_the_robot_is_busy_and_the_slot_is_freed():
 
 def test_a_robot_that_goes_away_ends_the_packets_with_link_lost():
     async def main():
-        async with simulated_robot() as (go2, ip), open_link(ip, 10.0) as link:
+        async with simulated_robot() as (go2, ip), open_link(lan(ip), 10.0) as link:
             await go2.client.close()
             with pytest.raises(LinkLost, match=ip):
                 await asyncio.wait_for(next_packet(link, 'never'), 10.0)
@@ -104,7 +137,7 @@ def test_a_robot_that_never_validates_is_link_refused():
     async def main():
         async with simulated_robot(validates=False) as (_, ip):
             with pytest.raises(LinkRefused, match='Validation'):
-                async with open_link(ip, 10.0):
+                async with open_link(lan(ip), 10.0):
                     pass
 
     asyncio.run(main())
@@ -112,7 +145,7 @@ def test_a_robot_that_never_validates_is_link_refused():
 
 def test_garbage_on_the_data_channel_is_an_error_in_the_stream_and_the_link_lives_on():
     async def main():
-        async with simulated_robot() as (go2, ip), open_link(ip, 10.0) as link:
+        async with simulated_robot() as (go2, ip), open_link(lan(ip), 10.0) as link:
             for garbage in (
                 'x', b'\xff', '{"type":"err"}', '{"type":"rtc_inner_req"}', '{"type":"res"}',
                 '{"type":"validation","data":{}}', '{"type":"heartbeat"}', '{"type":"errors"}',
@@ -123,9 +156,6 @@ def test_garbage_on_the_data_channel_is_an_error_in_the_stream_and_the_link_live
             await link.stop_and_confirm()
 
     asyncio.run(main())
-
-
-KEY = bytes(16)
 
 
 @asynccontextmanager
@@ -173,6 +203,10 @@ def answers(sdp):
     return reply
 
 
+async def answers_under_another_key(_):
+    return web.Response(text=signaling.encode_answer(Answer('v=0', 'answer'), 'f' * 32))
+
+
 async def never(_):
     await asyncio.Event().wait()
 
@@ -186,11 +220,15 @@ BAD = {
     'silent exchange': (good_notice, never, 'an answer to our offer within 1 s, nothing came'),
     'garbage exchange': (good_notice, says('garbage'), 'con_ing_: expected'),
     'server error': (good_notice, says('', 500), 'status 200, got 500'),
-    'no sdp': (good_notice, answers('nonsense'), 'usable SDP answer'),
-    'empty sdp': (good_notice, answers(SDP), 'usable SDP answer'),
+    'no sdp': (good_notice, answers('nonsense'), 'expected video in the SDP answer'),
+    'empty sdp': (good_notice, answers(SDP), 'expected video in the SDP answer, got no media'),
     'other media': (
-        good_notice, answers(SDP + 'm=text 9 RTP/AVP 0\r\n'), 'usable SDP answer',
+        good_notice,
+        answers(SDP + 'm=text 9 RTP/AVP 0\r\n'),
+        'expected video in the SDP answer, got text',
     ),
+    'a redirect': (says('', 302), None, 'status 200, got 302'),
+    'an answer under another key': (good_notice, answers_under_another_key, 'con_ing_: expected'),
 }  # fmt: skip
 
 
@@ -201,7 +239,7 @@ def test_a_bad_signaling_answer_is_unreachable_and_says_what_was_expected(case):
     async def main():
         async with scripted_robot(notify, exchange) as ip:
             with pytest.raises(Unreachable, match=message) as error:
-                async with open_link(ip, 1.0):
+                async with open_link(lan(ip), 1.0):
                     pass
             assert ip in str(error.value)
             assert '\n' not in str(error.value)
@@ -212,8 +250,8 @@ def test_a_bad_signaling_answer_is_unreachable_and_says_what_was_expected(case):
 def test_a_closed_port_is_unreachable_at_once():
     async def main():
         ip = free_address()
-        with pytest.raises(Unreachable, match=f'{ip}: expected signaling on port 9991'):
-            async with open_link(ip, 10.0):
+        with pytest.raises(Unreachable, match=f'{ip}: expected signaling on port 9991 or 8081'):
+            async with open_link(lan(ip), 10.0):
                 pass
 
     asyncio.run(main())
@@ -222,7 +260,7 @@ def test_a_closed_port_is_unreachable_at_once():
 def test_an_address_without_a_route_is_unreachable(monkeypatch):
     async def main():
         with pytest.raises(Unreachable, match='expected a route'):
-            async with open_link('255.255.255.255', 5.0):
+            async with open_link(lan('255.255.255.255'), 5.0):
                 pass
 
     asyncio.run(main())
@@ -257,9 +295,9 @@ async def mute_robot():
 async def fail_in_every_way(good, busy, silent):
     for ip, timeout in ((busy, 5.0), (silent, 0.3), (free_address(), 5.0)):
         with pytest.raises(LinkError):
-            async with open_link(ip, timeout):
+            async with open_link(lan(ip), timeout):
                 pass
-    opening = asyncio.ensure_future(open_link(good, 10.0).__aenter__())
+    opening = asyncio.ensure_future(open_link(lan(good), 10.0).__aenter__())
     await asyncio.sleep(0.05)  # somewhere in the middle
     opening.cancel()
     await asyncio.gather(opening, return_exceptions=True)
@@ -269,7 +307,7 @@ def test_nothing_is_left_behind_by_failures():
     """The robots are processes of their own: what is counted is ours alone."""
 
     async def main(good, busy):
-        async with mute_robot() as silent, open_link(busy, 10.0):
+        async with mute_robot() as silent, open_link(lan(busy), 10.0):
             left = []
             for _ in range(4):
                 await fail_in_every_way(good, busy, silent)

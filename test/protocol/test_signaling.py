@@ -5,8 +5,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from go2_webrtc_driver.errors import DecodeError
+from go2_webrtc_driver.errors import DecodeError, LinkRefused
 from go2_webrtc_driver.protocol import signaling
+from go2_webrtc_driver.protocol.sealing import encode_public_key, seal
 from go2_webrtc_driver.protocol.signaling import Answer, Notice
 
 PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -41,7 +42,7 @@ def test_offer_and_answer_survive_the_exchange():
         SESSION_KEY,
     )
     reply = signaling.encode_answer(Answer('v=0\r\nü', 'answer'), SESSION_KEY)
-    assert signaling.decode_answer(reply, SESSION_KEY) == Answer('v=0\r\nü', 'answer')
+    assert signaling.decode_answer('con_ing_', reply, SESSION_KEY) == Answer('v=0\r\nü', 'answer')
 
 
 EC_KEY = base64.b64encode(
@@ -49,6 +50,7 @@ EC_KEY = base64.b64encode(
     .public_key()
     .public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 ).decode()
+SMALL_KEY = encode_public_key(rsa.RSAPublicNumbers(65537, (1 << 511) + 1).public_key())
 
 
 @pytest.mark.parametrize(
@@ -58,7 +60,7 @@ EC_KEY = base64.b64encode(
         wrap(None, 1), wrap(7, 2), wrap('short', 1), wrap('x' * 100, 1), wrap('AAAA', 2),
         wrap('x' * 10 + 'AAAA' + 'xAxBxCxDxE', 1), wrap('x' * 10 + EC_KEY + 'xAxBxCxDxE', 1),
         wrap('x' * 200, 4), wrap('x' * 200, '2'), wrap('x' * 200, []),
-        signaling.encode_notice(NOTICE, 3, KEY, NONCE),
+        wrap('x' * 10 + SMALL_KEY + 'xAxBxCxDxE', 1),
         signaling.encode_notice(NOTICE, 2, KEY, NONCE),
     ],
     ids=range(16),
@@ -72,12 +74,25 @@ def test_a_bad_notice_is_a_decode_error_that_names_the_step(body):
     'reply',
     [
         '', 'no base64!', base64.b64encode(b'odd').decode(), base64.b64encode(bytes(16)).decode(),
-        signaling._encrypt('[]', SESSION_KEY), signaling._encrypt('{"sdp":7}', SESSION_KEY),
-        signaling._encrypt('{"sdp":"v=0","type":"offer"}', SESSION_KEY),
-        signaling._encrypt('{}', 'f' * 32),
+        seal('[]', SESSION_KEY), seal('{"sdp":7}', SESSION_KEY),
+        seal('{"sdp":"v=0","type":"offer"}', SESSION_KEY),
+        seal('{}', 'f' * 32),
     ],
     ids=range(8),
 )  # fmt: skip
 def test_a_bad_answer_is_a_decode_error_that_names_the_step(reply):
     with pytest.raises(DecodeError, match='con_ing_'):
-        signaling.decode_answer(reply, SESSION_KEY)
+        signaling.decode_answer('con_ing_', reply, SESSION_KEY)
+
+
+@pytest.mark.parametrize(('key', 'why'), [(None, 'none is configured'), (bytes(16), 'not open')])
+def test_a_robot_whose_own_key_is_missing_or_wrong_refuses(key, why):
+    with pytest.raises(LinkRefused, match=f'con_notify: .*{why}'):
+        signaling.decode_notice(signaling.encode_notice(NOTICE, 3, KEY, NONCE), key)
+
+
+def test_a_robot_before_1_1_11_answers_in_plain_json():
+    answer = Answer('v=0', 'answer')
+    assert signaling.decode_plain_answer('offer', signaling.encode_plain_answer(answer)) == answer
+    with pytest.raises(DecodeError, match='offer: expected an SDP answer, got type None'):
+        signaling.decode_plain_answer('offer', '{"sdp": "v=0"}')
