@@ -18,6 +18,7 @@ demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itsel
 	@$(ENTER) && exec python demo/demo.py
 
 test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
+	@tools/setup.sh test
 	@$(ENTER) && exec python -m pytest -q -rs $(PYTEST_ARGS)
 
 lint: setup ## ruff and mypy

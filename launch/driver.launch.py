@@ -1,7 +1,12 @@
-"""
+r"""
 The driver: its node, configured and activated.
 
     ros2 launch go2_webrtc_driver driver.launch.py robot_ip:=192.168.1.42
+
+Over the cloud, with the account in a file that only you can read:
+
+    ros2 launch go2_webrtc_driver driver.launch.py connection_method:=remote \
+        serial_number:=B42D1000P5AB12CD credentials_file:=$HOME/.config/go2.yaml
 
 With ``autostart:=false`` the node stays unconfigured, for a lifecycle manager of your own.
 """
@@ -31,6 +36,13 @@ from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PACKAGE = 'go2_webrtc_driver'
 PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
+# Arguments that are parameters of the node; an empty one leaves it to params_file.
+PASSED_ON = {
+    'connection_method': 'way to the robot: local_sta, local_ap or remote',
+    'robot_ip': 'IP address of the robot',
+    'serial_number': 'serial number of the robot',
+    'credentials_file': 'yaml file with email, password, token and aes_key, as far as needed',
+}
 FAILURES = (
     (
         'configuring',
@@ -52,10 +64,11 @@ def generate_launch_description() -> LaunchDescription:
 
 def _arguments() -> list[DeclareLaunchArgument]:
     return [
-        DeclareLaunchArgument(
-            'robot_ip',
-            default_value='',
-            description='IP address of the robot; empty: the one in params_file',
+        *(
+            DeclareLaunchArgument(
+                name, default_value='', description=f'{text}; empty: as in params_file'
+            )
+            for name, text in PASSED_ON.items()
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='namespace of the node and its topics'
@@ -74,8 +87,9 @@ def _arguments() -> list[DeclareLaunchArgument]:
 
 def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     parameters = [LaunchConfiguration('params_file')]
-    if robot_ip := LaunchConfiguration('robot_ip').perform(context):
-        parameters.append({'robot_ip': ParameterValue(robot_ip, value_type=str)})
+    for name in PASSED_ON:
+        if value := LaunchConfiguration(name).perform(context):
+            parameters.append({name: ParameterValue(value, value_type=str)})
     node = LifecycleNode(
         package=PACKAGE,
         executable='driver',

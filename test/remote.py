@@ -30,6 +30,16 @@ def coturn():
         yield server
 
 
+def cloud_arguments(ip, coturn):
+    """Return what makes ``sim_robot`` serve a cloud that lends out this TURN server."""
+    return [
+        '--ip', ip, '--serial', SERIAL, '--cloud-port', '0',
+        '--cloud-email', LOGIN.email, '--cloud-password', LOGIN.password,
+        '--turn', 'turn:{}:{}'.format(*coturn), '--turn-username', TURN_USER,
+        '--turn-password', TURN_PASSWORD,
+    ]  # fmt: skip
+
+
 @dataclass
 class Remote:
     """

@@ -3,6 +3,7 @@
 # in .venv, the package built into install/. A second run only checks that nothing changed.
 #
 #   tools/setup.sh                              uses python3
+#   tools/setup.sh test                         also installs what only the tests need
 #   PYTHON=/usr/bin/python3.12 tools/setup.sh   uses another interpreter
 #
 # Where a ROS installation is sourced it is used; elsewhere ROS 2 Jazzy comes from PyPI.
@@ -23,6 +24,7 @@ main() {
         install_environment
         echo "$environment" >"$ENVIRONMENT_STAMP"
     fi
+    [[ ${1:-} != test ]] || install_test_packages
     build=$(build_key "$environment")
     if ! is_stamped "$BUILD_STAMP" "$build"; then
         step 'building the package into install/, about 3 s' build_package
@@ -88,13 +90,27 @@ os.stat(os.path.join(s.get_path("include"), "Python.h"))' 2>/dev/null || echo "$
     loads libxcb.so.1 || echo libxcb1
 }
 
+# A TURN server, and what makes networks for the tests. Installing the first starts it as a
+# service on some distributions; the tests run their own.
+install_test_packages() {
+    local missing=()
+    have turnserver || missing+=(coturn)
+    have ip || missing+=(iproute2)
+    [[ ${#missing[@]} -gt 0 ]] || return 0
+    install_packages "${missing[@]}"
+    if [[ " ${missing[*]} " == *' coturn '* && -d /run/systemd/system ]]; then
+        step 'switching the TURN server off as a service' "${as_root[@]}" \
+            systemctl disable --now coturn
+    fi
+}
+
 have() { command -v "$1" >/dev/null; }
 imports() { "$PYTHON" -c "import $1" 2>/dev/null; }
 loads() { "$PYTHON" -c "import ctypes; ctypes.CDLL('$1')" 2>/dev/null; }
 
 install_packages() {
     have apt-get || fail "missing, and there is no apt-get to install it: $*"
-    local as_root=(env DEBIAN_FRONTEND=noninteractive)
+    as_root=(env DEBIAN_FRONTEND=noninteractive)
     if [[ $EUID -ne 0 ]]; then
         have sudo || fail "missing: $*; install as root: apt-get install $*"
         # A question must come here, where it can be seen, and not during a step.
@@ -171,4 +187,4 @@ fail() {
     exit 1
 }
 
-main
+main "$@"

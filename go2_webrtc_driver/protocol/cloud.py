@@ -156,22 +156,6 @@ def decode_tokens(step: str, data: Any) -> Tokens:
     )
 
 
-def decode_device_key(data: Any, serial_number: str) -> bytes | None:
-    """
-    Return a robot's AES key from the data of the list of devices.
-
-    Raises:
-        DecodeError: the list or the robot's entry has another form.
-        LookupError: the robot is not bound to the account.
-    """
-    if not isinstance(data, list):
-        raise DecodeError(DEVICES, f'expected a list of robots, got {type(data).__name__}')
-    for device in data:
-        if isinstance(device, dict) and device.get('sn') == serial_number:
-            return _device_key(device.get('key') or device.get('gcm_key'))
-    raise LookupError(serial_number)
-
-
 def encode_turn_account(account: TurnAccount, session_key: str) -> str:
     """Return the sealed account."""
     return seal(json.dumps(account.as_json()), session_key)
@@ -184,15 +168,6 @@ def decode_turn_account(data: Any, session_key: str) -> TurnAccount:
     if not _TURN_URL.fullmatch(url):
         raise DecodeError(ACCOUNT, f'realm: expected turn:host:port, got {url!r:.60}')
     return TurnAccount(url, _text(ACCOUNT, content, 'user'), _text(ACCOUNT, content, 'passwd'))
-
-
-def _device_key(text: Any) -> bytes | None:
-    """Read 32 hex digits; robots with older firmware have none."""
-    if not text:
-        return None
-    if not isinstance(text, str) or not re.fullmatch(r'[0-9a-fA-F]{32}', text):
-        raise DecodeError(DEVICES, 'key: expected 32 hex digits, got something else')
-    return bytes.fromhex(text)
 
 
 def _text(step: str, content: Any, name: str) -> str:

@@ -12,6 +12,7 @@ to the group: send both queries, listen to both.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -24,6 +25,7 @@ QUERY_PORT = 10131
 REPLY_PORT = 10134
 NAME = 'unitree_dapengche'
 _STEP = 'discovery'
+_SERIAL_NUMBER = re.compile('[!-~]{1,64}')
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def decode_sighting(raw: bytes) -> Sighting:
     """Return what a robot replied; raises DecodeError."""
     reply = _object(raw)
     serial_number, address = reply.get('sn'), reply.get('ip', '')
-    if not isinstance(serial_number, str) or not serial_number:
+    if not isinstance(serial_number, str) or not _SERIAL_NUMBER.fullmatch(serial_number):
         raise DecodeError(_STEP, f'sn: expected a serial number, got {serial_number!r:.40}')
     if address:
         _check_address(address)

@@ -13,8 +13,7 @@ import pytest
 from remote import (
     LOGIN,
     SERIAL,
-    TURN_PASSWORD,
-    TURN_USER,
+    cloud_arguments,
     coturn,
     needs_coturn,
     remote_robot,
@@ -193,12 +192,7 @@ def test_no_secret_is_logged(coturn, caplog):
 @contextlib.contextmanager
 def robot_process(coturn):
     """Run robot and cloud in a process of their own; yields our account at the cloud."""
-    arguments = [
-        '--ip', free_address(), '--serial', SERIAL, '--cloud-port', '0',
-        '--cloud-email', LOGIN.email, '--cloud-password', LOGIN.password,
-        '--turn', 'turn:{}:{}'.format(*coturn), '--turn-username', TURN_USER,
-        '--turn-password', TURN_PASSWORD,
-    ]  # fmt: skip
+    arguments = cloud_arguments(free_address(), coturn)
     with process('go2_webrtc_driver.sim', *arguments, ready='cloud listens on') as robot:
         yield Cloud(re.search(r'cloud listens on (\S+)', robot.text)[1], SERIAL, LOGIN)
 

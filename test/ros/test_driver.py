@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 
 import numpy as np
@@ -12,9 +13,10 @@ from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from remote import LOGIN, SERIAL, TURN_PASSWORD, cloud_arguments, coturn, needs_coturn
 from sensor_msgs.msg import CameraInfo, Image
 from support import free_address, interrupt, process, read_output, wait_for_output, wait_until
 
@@ -23,6 +25,7 @@ from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
 from go2_webrtc_driver.sim import frame_mark
 from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
 
+__all__ = ['coturn']  # a fixture
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
 DRIVER, SIM = 'go2_webrtc_driver.ros.main', 'go2_webrtc_driver.sim'
@@ -91,11 +94,11 @@ def user():
 
 
 @contextlib.contextmanager
-def driver(user, ip, *parameters):
-    arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f'robot_ip:={ip}']
+def driver(user, ip, *parameters, env=None):
+    arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{ip}'"]
     for parameter in parameters:
         arguments += ['-p', parameter]
-    with process(DRIVER, *arguments) as started:
+    with process(DRIVER, *arguments, env=env) as started:
         yield started
 
 
@@ -319,6 +322,9 @@ def test_a_lost_robot_comes_back_by_itself(user):
         ('max_linear_x:=1', 'max_linear_x: expected a float, got 1'),
         ('image_encoding:=yuv', "image_encoding: expected one of bgr8, rgb8, mono8, got 'yuv'"),
         ('robot_ip:=dog', "robot_ip: expected an IP address, got 'dog'"),
+        ("robot_ip:=''", "expected the robot's robot_ip or serial_number, both are empty"),
+        ('connection_method:=remote', 'connection_method remote: expected serial_number'),
+        ('credentials_file:=/none.yaml', 'credentials_file /none.yaml: cannot be read'),
         ('camera_info_file:=/none.yaml', 'camera_info_file: cannot read /none.yaml'),
     ],
 )
@@ -330,6 +336,27 @@ def test_a_bad_parameter_fails_configure_with_one_line_that_names_it(user, param
         errors = [line for line in read_output(started).splitlines() if 'ERROR' in line]
         assert len(errors) == 1
         assert complaint in errors[0]
+
+
+@needs_coturn
+def test_the_driver_reaches_a_robot_over_the_cloud_and_never_shows_a_secret(user, coturn):
+    ip = free_address()
+    with process(SIM, *cloud_arguments(ip, coturn), ready='cloud listens on') as robot:
+        url = re.search(r'cloud listens on (\S+)', robot.text)[1]
+        secrets = {'UNITREE_EMAIL': LOGIN.email, 'UNITREE_PASSWORD': LOGIN.password}
+        with driver(
+            user, '', 'connection_method:=remote', f'serial_number:={SERIAL}', f'cloud_url:={url}',
+            "ice_servers:=''", env=secrets,
+        ) as started:  # fmt: skip
+            assert user.transition(CONFIGURE)
+            assert user.transition(ACTIVATE)
+            walk(user)
+            assert user.transition(DEACTIVATE)
+            told = read_output(started)
+            names = user.call(ListParameters, 'list_parameters', ListParameters.Request())
+            request = GetParameters.Request(names=names.result.names)
+            told += str(user.call(GetParameters, 'get_parameters', request))
+            assert not [each for each in (*secrets.values(), TURN_PASSWORD) if each in told]
 
 
 def value_of(value):
