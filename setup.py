@@ -18,6 +18,7 @@ setup(
         (f'share/{NAME}', ['package.xml']),
         (f'share/{NAME}/launch', glob('launch/*.launch.py')),
         (f'share/{NAME}/config', glob('config/*')),
+        (f'share/{NAME}/urdf', glob('urdf/*')),
     ],
     install_requires=['setuptools'],
     extras_require={'test': ['pytest']},

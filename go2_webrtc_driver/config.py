@@ -95,10 +95,65 @@ class DriverConfig:
         '',
         'Camera calibration, a yaml file as camera_calibration writes it; empty: the shipped one',
     )
+    jpeg_quality: int = parameter(
+        80, 'Quality of camera/image_raw/compressed [percent]', range=(1, 100), live=True
+    )
     odom_frame: str = parameter('odom', 'Frame in which the robot reports its pose')
     base_frame: str = parameter('base_link', "Frame of the robot's body")
+    imu_frame: str = parameter('imu_link', 'Frame of the IMU')
     camera_frame: str = parameter(
         'camera_optical_frame', 'Optical frame of the camera: z forward, x right, y down'
+    )
+    frame_prefix: str = parameter(
+        '', 'Put before the name of every frame, to tell several robots apart; as "robot1/"'
+    )
+    publish_tf: bool = parameter(True, 'Whether to publish odom_frame -> base_frame on /tf')
+    scan_min_height: float = parameter(
+        -0.15,
+        'Lowest point of the lidar that counts for scan, in base_frame [m]',
+        range=(-1.0, 2.0),
+    )
+    scan_max_height: float = parameter(
+        0.25,
+        'Highest point of the lidar that counts for scan, in base_frame [m]',
+        range=(-1.0, 2.0),
+    )
+    cmd_vel_type: str = parameter(
+        'twist',
+        'Type of cmd_vel; a twist_stamped older than command_timeout is dropped',
+        choices=('twist', 'twist_stamped'),
+    )
+    motion_interface: str = parameter(
+        'sport',
+        'How a Twist reaches the robot: sport, as Move, not filtered by its obstacle avoidance; '
+        'obstacle_avoidance, filtered; joystick, as the stick of a remote, on robots that do not '
+        'walk otherwise',
+        choices=('sport', 'obstacle_avoidance', 'joystick'),
+    )
+    auto_stand: bool = parameter(
+        False, 'Whether a Twist lets a robot that lies stand up; false: one warning'
+    )
+    allow_acrobatics: bool = parameter(
+        False, 'Whether to offer services for flips, jumps and handstands'
+    )
+    speed_level: int = parameter(
+        -2, "The robot's own speed level, -1 to 1; -2 leaves it as it is", range=(-2, 1), live=True
+    )
+    light_brightness: int = parameter(
+        -1,
+        'Brightness of the head light, 0 to 10; -1 leaves it as it is',
+        range=(-1, 10),
+        live=True,
+    )
+    volume: int = parameter(
+        -1, 'Volume of the loudspeaker, 0 to 10; -1 leaves it as it is', range=(-1, 10), live=True
+    )
+    gait: str = parameter(
+        '',
+        'Gait: in the MCF mode static_walk, trot_run, classic_walk, free_walk or economic; empty '
+        'leaves it as it is',
+        choices=('', 'static_walk', 'trot_run', 'classic_walk', 'free_walk', 'economic'),
+        live=True,
     )
     max_linear_x: float = parameter(
         1.0, 'Limit of |linear.x| of cmd_vel [m/s]', range=(0.0, 2.5), live=True
@@ -116,9 +171,18 @@ class DriverConfig:
         20.0, 'Rate at which a valid Twist is repeated to the robot [Hz]', range=(5.0, 50.0)
     )
 
+    def frame(self, name: str) -> str:
+        """Return the full name of the frame that the field ``name`` names."""
+        return f'{self.frame_prefix}{getattr(self, name)}'
+
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             _check(each.name, each.metadata, type(each.default), getattr(self, each.name))
+        if self.scan_min_height >= self.scan_max_height:
+            raise ConfigError(
+                f'scan_min_height: expected less than scan_max_height {self.scan_max_height}, '
+                f'got {self.scan_min_height}'
+            )
         _check_address(self.robot_ip)
         _check_serial_number(self.serial_number)
         _check_cloud_url(self.cloud_url)

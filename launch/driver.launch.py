@@ -41,6 +41,8 @@ PASSED_ON = {
     'connection_method': 'way to the robot: local_sta, local_ap or remote',
     'robot_ip': 'IP address of the robot',
     'serial_number': 'serial number of the robot',
+    'frame_prefix': 'what all names of frames begin with',
+    'base_frame': "frame of the robot's body",
     'credentials_file': 'yaml file with email, password, token and aes_key, as far as needed',
 }
 FAILURES = (

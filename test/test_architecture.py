@@ -26,9 +26,10 @@ RULES = {
     'ros': (
         LEAVES | {'connection'},
         {
-            'numpy', 'yaml', 'rclpy', 'rcl_interfaces', 'lifecycle_msgs', 'builtin_interfaces',
+            'cv2', 'numpy', 'yaml', 'rclpy', 'rcl_interfaces', 'lifecycle_msgs',
+            'builtin_interfaces',
             'std_msgs', 'std_srvs', 'geometry_msgs', 'sensor_msgs', 'nav_msgs',
-            'diagnostic_msgs', 'ament_index_python', 'cv_bridge', 'tf2_ros',
+            'diagnostic_msgs', 'ament_index_python', 'cv_bridge', 'tf2_msgs',
         },
     ),
     'check_aiortc': ({'errors', 'connection'}, {'aiortc'}),

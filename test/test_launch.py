@@ -88,7 +88,10 @@ def arguments(name):
 @pytest.mark.parametrize('name', ['driver.launch.py', 'sim.launch.py'])
 def test_a_launch_file_describes_its_arguments(name):
     declared = arguments(name)
-    assert set(declared) == {'robot_ip', 'namespace', 'params_file', 'autostart'}
+    assert set(declared) == {
+        *('connection_method', 'robot_ip', 'serial_number', 'credentials_file'),
+        *('frame_prefix', 'base_frame', 'namespace', 'params_file', 'autostart'),
+    }
     assert all(each.description and each.default_value for each in declared.values())
 
 

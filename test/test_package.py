@@ -99,7 +99,7 @@ def test_colcon_installs_the_executables_where_ros2_run_looks(installed, setup):
 
 def test_colcon_installs_every_file_that_is_not_code(installed):
     share = installed / 'share' / NAME
-    for folder in ('launch', 'config'):
+    for folder in ('launch', 'config', 'urdf'):
         there = {each.name for each in (ROOT / folder).iterdir() if each.is_file()}
         assert {each.name for each in (share / folder).iterdir()} == there
     assert (share / 'package.xml').is_file()

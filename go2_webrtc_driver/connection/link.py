@@ -31,8 +31,9 @@ from av import VideoFrame
 
 from ..errors import CommandRejected, DecodeError, LinkBusy, LinkError, LinkLost, LinkRefused
 from ..protocol import commands, messages
-from ..protocol.commands import Request
+from ..protocol.commands import Command, Request
 from ..protocol.messages import Message, build_message, parse_message
+from ..protocol.motion import MOTIONS, Motion
 from ..protocol.signaling import REJECT
 from ..protocol.topics import MessageType
 from ..velocity_gate import STOP, Velocity
@@ -45,6 +46,7 @@ logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT = 2.0  # s
 STOP_TIMEOUT = 0.5  # s, for the robot to confirm that it stops
+ENABLE_TIMEOUT = 2.0  # s, for the robot to answer what makes it take velocities
 MOST_QUEUED = 512  # messages; a flood drops the oldest
 MOST_BUFFERED = 16 * 1024  # bytes not yet sent, beyond which a Move would be stale
 MOST_VALIDATIONS = 3
@@ -77,16 +79,18 @@ class Link:
         frames: video frames, as the decoder gives them; the newest wins.
     """
 
-    def __init__(self, progress: Progress, network: Network) -> None:
+    def __init__(self, progress: Progress, network: Network, motion: Motion) -> None:
         """
         Args:
             progress: of the attempt this link is opened in.
             network: what ICE may use.
+            motion: how velocities reach the robot.
         """
         self.robot = progress.robot
         self.frames: Newest[VideoFrame] = Newest()
         self._progress = progress
         self._network = network
+        self._motion = motion
         self._valid: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue: asyncio.Queue[Message | DecodeError | LinkError] = asyncio.Queue(MOST_QUEUED)
         self._responses: dict[int, asyncio.Future[Message]] = {}
@@ -143,26 +147,51 @@ class Link:
         """Ask the robot to send ``topic``."""
         self._send(build_message(MessageType.SUBSCRIBE, topic))
 
+    def unsubscribe(self, topic: str) -> None:
+        """Ask the robot to send ``topic`` no more."""
+        self._send(build_message(MessageType.UNSUBSCRIBE, topic))
+
     def switch_video(self, on: bool) -> None:
         """Ask the robot to start or stop its camera."""
         self._send(build_message(MessageType.VIDEO, data='on' if on else 'off'))
+
+    def switch_traffic_saving(self, on: bool) -> None:
+        """Let the robot spare the network, or send its lidar's maps too."""
+        saving = {'req_type': 'disable_traffic_saving', 'instruction': 'off' if on else 'on'}
+        self._send(build_message(MessageType.INNER_REQUEST, data=saving))
+
+    def send(self, command: Command) -> None:
+        """Send a command without waiting for what the robot says."""
+        self._send(commands.build(command, _identity()))
+
+    async def enable_motion(self) -> None:
+        """
+        Make the robot take velocities.
+
+        Raises:
+            CommandRejected: the robot does not.
+            LinkLost: it does not answer.
+        """
+        for request in self._motion.enable:
+            await self.request(request, ENABLE_TIMEOUT)
 
     def move(self, velocity: Velocity) -> None:
         """Send a velocity; a non-zero one is dropped while older ones are still unsent."""
         if velocity != STOP and self._channel.bufferedAmount > MOST_BUFFERED:
             logger.warning('%s does not read: a Move was dropped', self.robot)
             return
-        request = commands.move(velocity.x, velocity.y, velocity.yaw)
-        self._send(commands.build_request(request, _identity()))
+        self.send(self._motion.move(velocity.x, velocity.y, velocity.yaw))
 
     def stop(self) -> None:
-        """Tell the robot to stop: a zero Move ends the stream of Moves, then StopMove."""
+        """Tell the robot to stop: a zero velocity ends the stream of them, then StopMove."""
         self.move(STOP)
-        self._send(commands.build_request(commands.STOP_MOVE, _identity()))
+        self.send(commands.STOP_MOVE)
 
     async def stop_and_confirm(self) -> None:
-        """Tell the robot to stop, and wait a bounded time until it says that it does."""
+        """Stop the robot, leave it to its owner's remote, and await its word, bounded."""
         self.move(STOP)
+        for request in self._motion.undo:
+            self.send(request)
         await self.request(commands.STOP_MOVE, STOP_TIMEOUT)
 
     async def request(self, request: Request, timeout: float) -> Message:
@@ -331,7 +360,9 @@ class Link:
 
 
 @asynccontextmanager
-async def open_link(signaling: Signaling, timeout: float) -> AsyncIterator[Link]:
+async def open_link(
+    signaling: Signaling, timeout: float, motion: Motion = MOTIONS['sport']
+) -> AsyncIterator[Link]:
     """
     Open a link to a robot within ``timeout`` seconds, and close it in the end.
 
@@ -344,7 +375,7 @@ async def open_link(signaling: Signaling, timeout: float) -> AsyncIterator[Link]
     try:
         async with signaling:
             network = await progress.within(timeout, signaling.prepare(progress))
-            link = Link(progress, network)
+            link = Link(progress, network, motion)
             await progress.within(timeout, link.open(signaling), begun)
         yield link
     finally:

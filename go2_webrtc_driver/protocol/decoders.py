@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from . import state
+from . import state, voxel_map
 from .messages import Message
 from .topics import Topic
 
@@ -15,4 +15,5 @@ DECODERS: Mapping[str, Decoder] = {
     Topic.LOW_STATE.value: state.decode_low_state,
     Topic.ROBOT_POSE.value: state.decode_robot_pose,
     Topic.MULTIPLE_STATE.value: state.decode_multiple_state,
+    Topic.VOXEL_MAP.value: voxel_map.decode_voxel_map,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -82,5 +83,6 @@ def _got(value: Any) -> str:
 
 
 def _show(value: Any) -> str:
-    text = repr(value)
+    """Return a short text for any value; the depth of what the robot sent does not matter."""
+    text = reprlib.repr(value)
     return text if len(text) <= 60 else text[:57] + '...'

@@ -9,6 +9,7 @@ sending zeros as JSON integers.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +61,11 @@ class SportModeState:
         imu: orientation, rates and accelerations.
         foot_force: per foot, FR FL RR RL likely (SDK order); unit not known.
         range_obstacle: zero on every recorded robot.
+        progress: of a gesture, 0 to 1. This and what follows is encoded, not decoded:
+            nobody reads it, and the recorded robot sent zeros.
+        foot_raise_height: of a step above the floor [m].
+        foot_position_body: x, y, z per foot in ``base_link``, FR FL RR RL [m].
+        foot_speed_body: likewise [m/s].
     """
 
     stamp: float
@@ -73,6 +79,10 @@ class SportModeState:
     imu: Imu
     foot_force: tuple[float, ...] = (0.0,) * LEGS
     range_obstacle: tuple[float, ...] = (0.0,) * LEGS
+    progress: float = 0.0
+    foot_raise_height: float = 0.0
+    foot_position_body: tuple[float, ...] = (0.0,) * JOINTS
+    foot_speed_body: tuple[float, ...] = (0.0,) * JOINTS
 
 
 @dataclass(frozen=True)
@@ -165,6 +175,46 @@ class MultipleState:
     uwb: bool
 
 
+@dataclass(frozen=True)
+class Service:
+    """
+    One of the robot's services in ``rt/servicestate``.
+
+    Attributes:
+        name: of the service.
+        running: whether it runs (``status`` 1 on the wire).
+        protected: whether the robot refuses to switch it off.
+    """
+
+    name: str
+    running: bool
+    protected: bool
+
+
+@dataclass(frozen=True)
+class LidarState:
+    """
+    ``rt/utlidar/lidar_state``, about 1 Hz; the fields of unitree_go/LidarState that are used.
+
+    Attributes:
+        stamp: the robot's clock [s].
+        error: 0 for none.
+        dirt: on the lidar's window [%].
+        rotation_speed: of the lidar; unit not known.
+        cloud_frequency: of its clouds [Hz]; 15.4 was measured on a real robot.
+        cloud_size: points of a cloud.
+        packet_loss: share of the clouds' packets that were lost; unit not known.
+    """
+
+    stamp: float
+    error: int
+    dirt: int
+    rotation_speed: float
+    cloud_frequency: float
+    cloud_size: int
+    packet_loss: float
+
+
 def decode_sport_mode_state(message: Message) -> SportModeState:
     """Return the sport state; raises DecodeError."""
     fields = Fields(message.topic, message.data)
@@ -198,17 +248,17 @@ def encode_sport_mode_state(state: SportModeState) -> dict[str, Any]:
         'error_code': state.error_code,
         'imu_state': imu,
         'mode': state.mode,
-        'progress': 0,
+        'progress': _wire_number(state.progress),
         'gait_type': state.gait_type,
-        'foot_raise_height': 0,
+        'foot_raise_height': _wire_number(state.foot_raise_height),
         'position': _wire(state.position),
         'body_height': _wire_number(state.body_height),
         'velocity': _wire(state.velocity),
         'yaw_speed': _wire_number(state.yaw_speed),
         'range_obstacle': _wire(state.range_obstacle),
         'foot_force': _wire(state.foot_force),
-        'foot_position_body': [0] * JOINTS,
-        'foot_speed_body': [0] * JOINTS,
+        'foot_position_body': _wire(state.foot_position_body),
+        'foot_speed_body': _wire(state.foot_speed_body),
     }
 
 
@@ -305,6 +355,40 @@ def encode_multiple_state(state: MultipleState) -> str:
             'volume': state.volume,
         }
     )
+
+
+def encode_service_state(services: Iterable[Service]) -> str:
+    """Return the ``data`` of ``rt/servicestate``: JSON in a string, as two web clients read it."""
+    return json.dumps(
+        [
+            {'name': each.name, 'status': int(each.running), 'protect': int(each.protected)}
+            for each in services
+        ]
+    )
+
+
+def encode_lidar_state(state: LidarState) -> dict[str, Any]:
+    """Return the ``data`` of ``rt/utlidar/lidar_state``; its stamp is a number [s]."""
+    return {
+        'stamp': state.stamp,
+        'firmware_version': '',
+        'software_version': '1.0.0.38',
+        'sdk_version': '',
+        'sys_rotation_speed': _wire_number(state.rotation_speed),
+        'com_rotation_speed': _wire_number(state.rotation_speed),
+        'error_state': state.error,
+        'dirty_percentage': state.dirt,
+        'cloud_frequency': _wire_number(state.cloud_frequency),
+        'cloud_packet_loss_rate': _wire_number(state.packet_loss),
+        'cloud_size': state.cloud_size,
+        'cloud_scan_num': 18,
+        'imu_frequency': 0,
+        'imu_packet_loss_rate': 0,
+        'imu_rpy': [0, 0, 0],
+        'serial_recv_stamp': state.stamp,
+        'serial_buffer_size': 0,
+        'serial_buffer_read': 0,
+    }
 
 
 def _decode_imu(topic: str, fields: Fields) -> Imu:

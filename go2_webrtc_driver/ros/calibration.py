@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,14 @@ class Calibration:
             self.r,
             tuple(value * factors[index // 4] for index, value in enumerate(self.p)),
         )
+
+
+def calibration_for(calibrations: Sequence[Calibration], width: int, height: int) -> Calibration:
+    """Return the calibration made at this image size [pixels], else the first one, scaled."""
+    for each in calibrations:
+        if (each.width, each.height) == (width, height):
+            return each
+    return calibrations[0].scaled_to(width, height)
 
 
 def load_calibration(path: Path) -> Calibration:

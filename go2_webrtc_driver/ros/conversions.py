@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import array
+import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Twist
+from geometry_msgs.msg import TransformStamped, Twist
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Header
+from sensor_msgs.msg import BatteryState, CameraInfo, CompressedImage, Image, JointState
+from sensor_msgs.msg import Imu as ImuMessage
+from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
-from ..protocol.state import RobotPose, SportModeState
+from ..protocol.state import Battery, Imu, LowState, RobotPose, SportModeState
 from ..velocity_gate import Velocity
-from .calibration import Calibration
+from .calibration import Calibration, calibration_for
 
 try:
     from cv_bridge import CvBridge
@@ -24,6 +28,15 @@ except (ImportError, AttributeError):  # not on PyPI; built against numpy 1 it f
 
 PIXEL_FORMATS = {'bgr8': 'bgr24', 'rgb8': 'rgb24', 'mono8': 'gray'}  # ROS: FFmpeg
 POSE_VARIANCE = (1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 1e-3)  # m^2, rad^2: no source; drift is not in it
+ORIENTATION_VARIANCE = (1e-4, 1e-4, 1e-3)  # rad^2: no source; yaw drifts besides
+RATE_VARIANCE = (1e-4, 1e-4, 1e-4)  # (rad/s)^2: no source
+ACCELERATION_VARIANCE = (1e-2, 1e-2, 1e-2)  # (m/s^2)^2: no source
+IDLE_CURRENT = 0.05  # A; less is neither charging nor discharging
+HOT_BATTERY = 60.0  # degree Celsius, a usual limit of lithium cells while discharging
+LEG_NAMES = ('FR', 'FL', 'RR', 'RL')  # order of the wire (unitree_sdk2_python, legID)
+JOINT_NAMES = tuple(
+    f'{leg}_{joint}_joint' for leg in LEG_NAMES for joint in ('hip', 'thigh', 'calf')
+)
 TWIST_VARIANCE = (1e-2, 1e-2, 1e-2, 1e-2, 1e-2, 1e-2)  # (m/s)^2, (rad/s)^2: no source
 
 
@@ -72,9 +85,11 @@ def image_of_pixels(pixels: NDArray[np.uint8], encoding: str, header: Header) ->
     return message
 
 
-def to_camera_info(calibration: Calibration, frame: VideoFrame, header: Header) -> CameraInfo:
-    """Return the calibration scaled to the size of ``frame``; ``header`` as the Image's."""
-    scaled = calibration.scaled_to(frame.width, frame.height)
+def to_camera_info(
+    calibrations: Sequence[Calibration], frame: VideoFrame, header: Header
+) -> CameraInfo:
+    """Return the calibration for the size of ``frame``; ``header`` as the Image's."""
+    scaled = calibration_for(calibrations, frame.width, frame.height)
     return CameraInfo(
         header=header,
         height=scaled.height,
@@ -108,6 +123,107 @@ def to_odometry(
     angular.z = state.yaw_speed
     message.pose.covariance = _diagonal(POSE_VARIANCE)
     message.twist.covariance = _diagonal(TWIST_VARIANCE)
+    return message
+
+
+def to_imu(imu: Imu, header: Header) -> ImuMessage:
+    """
+    Return the IMU's sample (REP-145: gravity is in the acceleration, +9.81 upward at rest).
+
+    Args:
+        imu: orientation of the body in ``odom``, rates and accelerations along its axes.
+        header: time of arrival, frame of the IMU, whose axes are the body's.
+    """
+    message = ImuMessage(header=header)
+    orientation = message.orientation
+    orientation.x, orientation.y, orientation.z, orientation.w = imu.orientation
+    rate, acceleration = message.angular_velocity, message.linear_acceleration
+    rate.x, rate.y, rate.z = imu.angular_velocity
+    acceleration.x, acceleration.y, acceleration.z = imu.linear_acceleration
+    message.orientation_covariance = _diagonal(ORIENTATION_VARIANCE)
+    message.angular_velocity_covariance = _diagonal(RATE_VARIANCE)
+    message.linear_acceleration_covariance = _diagonal(ACCELERATION_VARIANCE)
+    return message
+
+
+def to_joint_state(state: LowState, header: Header) -> JointState:
+    """Return the joint angles [rad]; what the wire does not give, rates and torques, is empty."""
+    return JointState(
+        header=header,
+        name=list(JOINT_NAMES),
+        position=[motor.position for motor in state.motors],
+    )
+
+
+def to_battery_state(state: LowState, header: Header) -> BatteryState:
+    """
+    Return the battery: charge 0 to 1, V, A (negative while discharging), degree Celsius.
+
+    Not known are the charge in Ah, the pack's design capacity as it is fitted, and the
+    voltages of the cells; health follows from the temperature alone.
+    """
+    battery = state.battery
+    hottest = max(battery.temperatures)
+    return BatteryState(
+        header=header,
+        voltage=state.voltage,
+        temperature=hottest,
+        current=battery.current,
+        charge=math.nan,
+        capacity=math.nan,
+        design_capacity=math.nan,
+        percentage=battery.charge,
+        power_supply_status=_supply_status(battery),
+        power_supply_health=(
+            BatteryState.POWER_SUPPLY_HEALTH_OVERHEAT
+            if hottest > HOT_BATTERY
+            else BatteryState.POWER_SUPPLY_HEALTH_GOOD
+        ),
+        power_supply_technology=BatteryState.POWER_SUPPLY_TECHNOLOGY_LION,
+        present=True,
+        location='body',
+    )
+
+
+def _supply_status(battery: Battery) -> int:
+    if battery.current < -IDLE_CURRENT:
+        return int(BatteryState.POWER_SUPPLY_STATUS_DISCHARGING)
+    if battery.charge >= 1.0:
+        return int(BatteryState.POWER_SUPPLY_STATUS_FULL)
+    if battery.current > IDLE_CURRENT:
+        return int(BatteryState.POWER_SUPPLY_STATUS_CHARGING)
+    return int(BatteryState.POWER_SUPPLY_STATUS_NOT_CHARGING)
+
+
+def to_foot_force(state: LowState) -> Float32MultiArray:
+    """
+    Return the raw readings under the feet, FR FL RR RL.
+
+    An array of plain numbers, because their unit is not known: a message with one, as
+    WrenchStamped in newton, would promise more than the robot says.
+    """
+    message = Float32MultiArray(data=list(state.foot_force))
+    message.layout.dim = [
+        MultiArrayDimension(label='FR FL RR RL', size=len(LEG_NAMES), stride=len(LEG_NAMES))
+    ]
+    return message
+
+
+def to_transform(pose: RobotPose, header: Header, child_frame_id: str) -> TransformStamped:
+    """Return the pose of ``child_frame_id`` in ``header.frame_id`` as a transform."""
+    message = TransformStamped(header=header, child_frame_id=child_frame_id)
+    translation, rotation = message.transform.translation, message.transform.rotation
+    translation.x, translation.y, translation.z = pose.position
+    rotation.x, rotation.y, rotation.z, rotation.w = pose.orientation
+    return message
+
+
+def to_compressed_image(frame: VideoFrame, quality: int, header: Header) -> CompressedImage:
+    """Return a picture as JPEG; ``quality`` in percent, header as the Image's."""
+    pixels = frame.to_ndarray(format='bgr24')
+    _, jpeg = cv2.imencode('.jpg', pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    message = CompressedImage(header=header, format='bgr8; jpeg compressed bgr8')
+    message.data = array.array('B', jpeg.tobytes())  # as a keyword it would be copied by element
     return message
 
 

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from .node import Go2Driver, share_directory
 
+THREADS = 5  # transitions, velocities, timers, and two slow services
 POLL = 0.1  # s, within which a signal is noticed
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     node = Go2Driver()
     if profile is not None:
         node.get_logger().info(f'Fast DDS profile for large messages: {profile}')
-    executor = MultiThreadedExecutor(num_threads=3)
+    executor = MultiThreadedExecutor(num_threads=THREADS)
     executor.add_node(node)
     try:
         while rclpy.ok() and not received and not node.crashed:

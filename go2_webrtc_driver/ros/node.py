@@ -2,39 +2,57 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-from geometry_msgs.msg import Twist
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
 
 from ..config import DriverConfig
 from ..connection.credentials import load_credentials
 from ..connection.link import open_link
 from ..connection.methods import SignalingFactory, signaling_factory
-from ..connection.session import RobotSession, velocity_limit
-from ..errors import ConfigError, Go2Error, InvalidCommand
+from ..connection.session import RobotSession
+from ..errors import ConfigError, Go2Error, InvalidCommand, LinkLost
 from ..protocol.decoders import DECODERS
+from ..protocol.messages import Message
+from ..protocol.motion import MOTIONS
 from . import log_bridge
 from .calibration import load_calibration
 from .conversions import to_velocity
+from .diagnostics import Diagnostics
 from .event_loop_thread import EventLoopThread
 from .parameters import Parameters
-from .publications import PUBLICATIONS, SOURCES, Context, Publication, publisher_qos
+from .publications import (
+    HAS_TF,
+    PUBLICATIONS,
+    Context,
+    Publication,
+    publisher_qos,
+    wanted_sources,
+)
+from .services import Services
+from .stamps import Stamps
 
 NODE_NAME = 'go2_driver'
 STOP_TIMEOUT = 4.0  # s, to stop the robot and close the link
 JOIN_TIMEOUT = 1.0  # s, for the loop's thread to end
 WARNING_PERIOD = 10.0  # s, between two warnings about the same kind of bad Twist
+WANT_PERIOD = 0.2  # s, within which a new subscriber's data is asked for
+DIAGNOSTICS_PERIOD = 1.0  # s
 
 SUCCESS, FAILURE, ERROR = (
     TransitionCallbackReturn.SUCCESS,
@@ -89,7 +107,15 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._config = DriverConfig()
         self._publishers_of: dict[str, list[tuple[Publication, Any]]] = {}
         self._subscription: Any = None
+        self._robot_services: Services | None = None
+        self._stamps = Stamps(lambda: self.get_clock().now().nanoseconds)
         self._twist_group = MutuallyExclusiveCallbackGroup()
+        self._diagnostics = Diagnostics(NODE_NAME, '')
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._timers_of_ours = [
+            self.create_timer(WANT_PERIOD, self._ask_for_what_is_wanted),
+            self.create_timer(DIAGNOSTICS_PERIOD, self._tell_state),
+        ]
 
     @transition
     def on_configure(self) -> None:
@@ -97,7 +123,15 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._config = self._ros_parameters.read()
         credentials = load_credentials(self._config.credentials_file, os.environ)
         self._signaling = signaling_factory(self._config, credentials)
-        self._conversion = Context(self._config, load_calibration(_calibration_file(self._config)))
+        self._conversion = Context(
+            self._config, [load_calibration(each) for each in _calibration_files(self._config)]
+        )
+        self._diagnostics = Diagnostics(
+            self.get_fully_qualified_name().lstrip('/'),
+            self._config.serial_number or self._config.robot_ip,
+        )
+        if self._config.publish_tf and not HAS_TF:
+            self.get_logger().warning('tf2_msgs is not installed: nothing is published on /tf')
         for row in PUBLICATIONS:
             publisher = self.create_lifecycle_publisher(
                 row.message_type,
@@ -106,14 +140,16 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             self._publishers_of.setdefault(row.source, []).append((row, publisher))
+        stamped = self._config.cmd_vel_type == 'twist_stamped'
         self._subscription = self.create_subscription(
-            Twist,
+            TwistStamped if stamped else Twist,
             'cmd_vel',
-            self._on_cmd_vel,
+            self._on_stamped_cmd_vel if stamped else self._on_cmd_vel,
             QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
             callback_group=self._twist_group,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._robot_services = Services(self, self._config, self._ask)
         self._loop = EventLoopThread('go2')
 
     @transition
@@ -122,16 +158,18 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         assert self._loop is not None
         assert self._conversion is not None
         assert self._signaling is not None
-        signaling = self._signaling
+        signaling, motion = self._signaling, MOTIONS[self._config.motion_interface]
         self._set_publishers('on_activate')
         self._session = RobotSession(
             self._config,
             DECODERS,
-            SOURCES,
-            lambda: open_link(signaling(), self._config.connect_timeout),
+            self._wanted(),
+            lambda: open_link(signaling(), self._config.connect_timeout, motion),
             self._conversion.latest.clear,
             self._on_sample,
             self._on_crash,
+            self._on_response,
+            self._tell_state,
         )
         try:
             self._loop.run(self._session.start(), self._config.connect_timeout + STOP_TIMEOUT)
@@ -173,6 +211,9 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
+        if self._robot_services is not None:
+            self._robot_services.destroy()
+            self._robot_services = None
 
     def destroy_node(self) -> None:
         """Close, then destroy the node."""
@@ -207,6 +248,19 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         except TimeoutError as error:
             self.get_logger().error(f'the connection did not end in time: {error}')
 
+    def _on_stamped_cmd_vel(self, message: TwistStamped) -> None:
+        """Drop what is too old to act on; a stamp of zero says nothing of the age."""
+        sent_at = Time.from_msg(message.header.stamp, clock_type=self.get_clock().clock_type)
+        age = (self.get_clock().now() - sent_at).nanoseconds * 1e-9
+        limit = self._config.command_timeout
+        if sent_at.nanoseconds and age > limit:
+            self.get_logger().warning(
+                f'cmd_vel dropped: expected one at most {limit:g} s old, got one of {age:.3g} s',
+                throttle_duration_sec=WARNING_PERIOD,
+            )
+            return
+        self._on_cmd_vel(message.twist)
+
     def _on_cmd_vel(self, twist: Twist) -> None:
         session, loop = self._session, self._loop
         if session is None or loop is None:
@@ -224,13 +278,45 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Publish what a sample is good for; called on the loop's thread."""
         assert self._conversion is not None
         self._conversion.latest[source] = sample
-        stamp = self.get_clock().now().to_msg()
+        stamp = self._stamps.next(source)
         for row, publisher in self._publishers_of.get(source, ()):
             if row.costly and not publisher.get_subscription_count():
                 continue
             message = row.convert(sample, stamp, self._conversion)
             if message is not None:
                 publisher.publish(message)
+
+    def _on_response(self, message: Message) -> None:
+        if self._robot_services is not None:
+            self._robot_services.publish_response(message)
+
+    def _wanted(self) -> frozenset[str]:
+        pairs = (pair for pairs in self._publishers_of.values() for pair in pairs)
+        return wanted_sources(row for row, each in pairs if each.get_subscription_count())
+
+    def _ask_for_what_is_wanted(self) -> None:
+        session, loop = self._session, self._loop
+        if session is not None and loop is not None:
+            loop.post(session.want, self._wanted())
+
+    def _ask(self, work: Callable[[RobotSession], Any], timeout: float) -> Any:
+        """Run work of the session and return its result; raises Go2Error."""
+        session, loop = self._session, self._loop
+        if session is None or loop is None:
+            raise LinkLost('the driver is not active')
+        try:
+            return loop.run(work(session), timeout + STOP_TIMEOUT)
+        except TimeoutError as error:
+            raise LinkLost(f'expected an answer of the robot: {error}') from None
+
+    def _tell_state(self) -> None:
+        """Publish the diagnostics; called by the timer, and on the loop's thread at a change."""
+        latest = self._conversion.latest if self._conversion else {}
+        self._diagnostics_publisher.publish(
+            self._diagnostics.array(
+                self._session, dict(latest), time.monotonic(), self.get_clock().now().to_msg()
+            )
+        )
 
     def _on_crash(self, error: BaseException) -> None:
         self.crashed = True
@@ -239,14 +325,17 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def _on_new_config(self, config: DriverConfig) -> None:
         session, loop = self._session, self._loop
         if session is not None and loop is not None:
-            loop.post(setattr, session.gate, 'limit', velocity_limit(config))
+            loop.post(session.reconfigure, config)
         self._config = config
+        if self._conversion is not None:
+            self._conversion = dataclasses.replace(self._conversion, config=config)
 
 
-def _calibration_file(config: DriverConfig) -> Path:
+def _calibration_files(config: DriverConfig) -> list[Path]:
     if config.camera_info_file:
-        return Path(config.camera_info_file)
-    return share_directory() / 'config' / 'camera_1280x720.yaml'
+        return [Path(config.camera_info_file)]
+    folder = share_directory() / 'config'
+    return [folder / f'camera_{size}.yaml' for size in ('1280x720', '1920x1080')]
 
 
 def share_directory() -> Path:

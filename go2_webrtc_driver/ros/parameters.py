@@ -8,6 +8,7 @@ from typing import Any
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
+    IntegerRange,
     ParameterDescriptor,
     SetParametersResult,
 )
@@ -88,7 +89,10 @@ def to_descriptor(field: dataclasses.Field[Any]) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(name=field.name, description=field.metadata['description'])
     if bounds := field.metadata['range']:
         low, high = bounds
-        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+        if isinstance(field.default, int):
+            descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
     if choices := field.metadata['choices']:
         descriptor.additional_constraints = 'one of ' + ', '.join(choices)
     return descriptor

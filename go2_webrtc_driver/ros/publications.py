@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from builtin_interfaces.msg import Time
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import (
+    BatteryState,
+    CameraInfo,
+    CompressedImage,
+    Image,
+    Imu,
+    JointState,
+    LaserScan,
+    PointCloud2,
+)
+from std_msgs.msg import Float32MultiArray, Header
 
 from ..config import DriverConfig
 from ..connection.session import CAMERA
 from ..protocol.topics import Topic
 from .calibration import Calibration
-from .conversions import to_camera_info, to_header, to_image, to_odometry
+from .clouds import to_laser_scan, to_point_cloud
+from .conversions import (
+    to_battery_state,
+    to_camera_info,
+    to_compressed_image,
+    to_foot_force,
+    to_header,
+    to_image,
+    to_imu,
+    to_joint_state,
+    to_odometry,
+    to_transform,
+)
 
+try:
+    from tf2_msgs.msg import TFMessage
+except ImportError:  # not on PyPI
+    TFMessage = None
+
+HAS_TF = TFMessage is not None
 POSE, SPORT = Topic.ROBOT_POSE.value, Topic.SPORT_MODE_STATE.value
+LOW, VOXELS = Topic.LOW_STATE.value, Topic.VOXEL_MAP.value
 
 
 @dataclass(frozen=True)
@@ -27,13 +56,17 @@ class Context:
 
     Attributes:
         config: the driver's parameters.
-        calibration: of the camera.
+        calibrations: of the camera, each for a size of its pictures.
         latest: newest sample of every source so far.
     """
 
     config: DriverConfig
-    calibration: Calibration
+    calibrations: Sequence[Calibration]
     latest: dict[str, Any] = field(default_factory=dict)
+
+    def header(self, stamp: Time, frame: str) -> Header:
+        """Return a header; ``frame`` is the parameter that names the frame."""
+        return to_header(stamp, self.config.frame(frame))
 
 
 @dataclass(frozen=True)
@@ -59,30 +92,82 @@ class Publication:
 
 
 def _image(frame: Any, stamp: Time, context: Context) -> Image:
-    header = to_header(stamp, context.config.camera_frame)
-    return to_image(frame, context.config.image_encoding, header)
+    return to_image(frame, context.config.image_encoding, context.header(stamp, 'camera_frame'))
+
+
+def _compressed(frame: Any, stamp: Time, context: Context) -> CompressedImage:
+    header = context.header(stamp, 'camera_frame')
+    return to_compressed_image(frame, context.config.jpeg_quality, header)
 
 
 def _camera_info(frame: Any, stamp: Time, context: Context) -> CameraInfo:
-    header = to_header(stamp, context.config.camera_frame)
-    return to_camera_info(context.calibration, frame, header)
+    return to_camera_info(context.calibrations, frame, context.header(stamp, 'camera_frame'))
 
 
 def _odometry(pose: Any, stamp: Time, context: Context) -> Odometry | None:
     state = context.latest.get(SPORT)
     if state is None:
         return None
-    header = to_header(stamp, context.config.odom_frame)
-    return to_odometry(pose, state, header, context.config.base_frame)
+    header = context.header(stamp, 'odom_frame')
+    return to_odometry(pose, state, header, context.config.frame('base_frame'))
+
+
+def _transform(pose: Any, stamp: Time, context: Context) -> Any:
+    if not context.config.publish_tf:
+        return None
+    header = context.header(stamp, 'odom_frame')
+    transform = to_transform(pose, header, context.config.frame('base_frame'))
+    return TFMessage(transforms=[transform])
+
+
+def _imu(state: Any, stamp: Time, context: Context) -> Imu:
+    return to_imu(state.imu, context.header(stamp, 'imu_frame'))
+
+
+def _joint_state(state: Any, stamp: Time, context: Context) -> JointState:
+    return to_joint_state(state, to_header(stamp, ''))
+
+
+def _battery_state(state: Any, stamp: Time, context: Context) -> BatteryState:
+    return to_battery_state(state, context.header(stamp, 'base_frame'))
+
+
+def _foot_force(state: Any, stamp: Time, context: Context) -> Float32MultiArray:
+    return to_foot_force(state)
+
+
+def _points(voxels: Any, stamp: Time, context: Context) -> PointCloud2:
+    return to_point_cloud(voxels, stamp, context.config.frame('odom_frame'))
+
+
+def _scan(voxels: Any, stamp: Time, context: Context) -> LaserScan | None:
+    pose, config = context.latest.get(POSE), context.config
+    if pose is None:
+        return None
+    heights = (config.scan_min_height, config.scan_max_height)
+    return to_laser_scan(voxels, pose, stamp, config.frame('base_frame'), heights)
 
 
 PUBLICATIONS: tuple[Publication, ...] = (
     Publication(CAMERA, 'camera/image_raw', Image, _image, costly=True),
+    Publication(CAMERA, 'camera/image_raw/compressed', CompressedImage, _compressed, costly=True),
     Publication(CAMERA, 'camera/camera_info', CameraInfo, _camera_info),
     Publication(POSE, 'odom', Odometry, _odometry, needs=(SPORT,)),
+    *((Publication(POSE, '/tf', TFMessage, _transform),) if HAS_TF else ()),
+    Publication(SPORT, 'imu/data', Imu, _imu),
+    Publication(LOW, 'joint_states', JointState, _joint_state),
+    Publication(LOW, 'battery_state', BatteryState, _battery_state),
+    Publication(LOW, 'foot_force', Float32MultiArray, _foot_force),
+    Publication(VOXELS, 'points', PointCloud2, _points, costly=True),
+    Publication(VOXELS, 'scan', LaserScan, _scan, needs=(POSE,), costly=True),
 )
 
-SOURCES = frozenset(source for row in PUBLICATIONS for source in (row.source, *row.needs))
+ALWAYS = frozenset((SPORT, LOW))  # what diagnostics look at, and what shows that the robot lives
+
+
+def wanted_sources(rows: Iterable[Publication]) -> frozenset[str]:
+    """Return the sources that these rows, and the driver itself, need."""
+    return ALWAYS.union(*((row.source, *row.needs) for row in rows))
 
 
 def publisher_qos() -> QoSProfile:

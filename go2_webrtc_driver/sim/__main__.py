@@ -14,6 +14,7 @@ from ..protocol.cloud import TurnAccount
 from .cloud import CloudOptions, SimulatedCloud
 from .peer import Options, SimulatedGo2, serve
 from .robot import LYING, STANDING
+from .services import MODES
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +64,12 @@ def _add_robot(parser: argparse.ArgumentParser) -> None:
         '--lowstate-rate', type=float, default=1.0, help='rate of rt/lf/lowstate [Hz]'
     )
     parser.add_argument('--lying', action='store_true', help='start lying down')
+    parser.add_argument(
+        '--mode', choices=MODES, default=Options.mode, help='motion mode; mcf since 1.1.7'
+    )
+    parser.add_argument(
+        '--battery', type=_percent, default=Options.battery, help='charge at the start [%%]'
+    )
 
 
 def _add_cloud(group: argparse._ArgumentGroup) -> None:
@@ -88,7 +95,17 @@ def _robot_options(given: argparse.Namespace) -> Options:
         posture=LYING if given.lying else STANDING,
         serial_number=given.serial,
         old_signaling=given.old_signaling,
+        mode=given.mode,
+        battery=given.battery,
     )
+
+
+def _percent(text: str) -> float:
+    """Return a percentage as a share, 0 to 1."""
+    value = float(text)
+    if not 0.0 <= value <= 100.0:
+        raise argparse.ArgumentTypeError(f'expected 0 to 100, got {text}')
+    return value / 100.0
 
 
 def _cloud_options(given: argparse.Namespace) -> CloudOptions | None:

@@ -19,7 +19,6 @@ from typing import Any
 
 from aiohttp import web
 from aiortc import (
-    AudioStreamTrack,
     InvalidAccessError,
     InvalidStateError,
     RTCConfiguration,
@@ -30,19 +29,24 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
-from av.frame import Frame
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ..errors import DecodeError
-from ..protocol import messages, sealing, signaling, state, voxel_map
+from ..protocol import messages, sealing, signaling
 from ..protocol.discovery import Sighting
 from ..protocol.messages import Message, build_message
 from ..protocol.signaling import Answer
 from ..protocol.topics import MessageType, Status, Topic
-from . import lidar
+from . import battery, faults, streams
 from .camera import CameraTrack
 from .discovery import Responder
+from .faults import Fault
+from .microphone import Microphone
+from .reply import Reply
 from .robot import STANDING, Posture, Robot
+from .services import Services
+from .sport import MCF
+from .streams import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +79,8 @@ class Options:
         old_signaling: it has the signaling of before 1.1.11 and no other.
         relay_only: it offers candidates of a TURN server alone: no direct path leads to it.
         ignores_untargeted: it answers only a discovery that names it, as newer firmware.
+        mode: of its motion, ``mcf`` (firmware 1.1.7 and later) or ``normal``.
+        battery: state of charge it is found with, 0 to 1.
     """
 
     ip: str = '127.0.0.1'
@@ -87,11 +93,24 @@ class Options:
     old_signaling: bool = False
     relay_only: bool = False
     ignores_untargeted: bool = False
+    mode: str = MCF
+    battery: float = battery.DEFAULT_CHARGE
 
     @property
     def port(self) -> int:
         """Where its signaling listens."""
         return signaling.OLD_PORT if self.old_signaling else signaling.PORT
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request to any service: when [s, monotonic], where, what, and what became of it."""
+
+    time: float
+    topic: str
+    api_id: int
+    parameter: str
+    status: Status
 
 
 class SimulatedGo2:
@@ -100,15 +119,21 @@ class SimulatedGo2:
 
     Attributes:
         robot: its body.
+        services: what clients set in it.
+        faults: what is wrong with it; changed by :meth:`add_fault` and :meth:`remove_fault`.
         muted: while True it sends nothing on the data channel, as if it hung.
         requests: (time [s], api id, parameter, status) of every sport request so far.
+        calls: every request to any service so far.
     """
 
     def __init__(self, options: Options = Options()) -> None:
         """Make the robot; :meth:`start` puts it on the network."""
-        self.robot = Robot(time.monotonic(), options.posture)
+        self.robot = Robot(time.monotonic(), options.posture, options.mode, options.battery)
+        self.services = Services(self.robot)
+        self.faults: list[Fault] = []
         self.muted = False
         self.requests: list[tuple[float, int, str, Status]] = []
+        self.calls: list[Call] = []
         self._options = options
         self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self._path = ''.join(secrets.choice('0123456789') for _ in range(5))
@@ -155,12 +180,72 @@ class SimulatedGo2:
         client = self.client = Client(self, self._options, servers, self._forget)
         return Answer(await client.answer(description), 'answer')
 
-    def sport_request(self, api_id: int, parameter: str) -> Status:
-        """Carry out a sport request, and remember it."""
+    def request(self, topic: str, api_id: int, parameter: str) -> Reply:
+        """Carry out a request to the service behind ``topic``, and remember it."""
         now = time.monotonic()
-        status = self.robot.request(api_id, parameter, now)
-        self.requests.append((now, api_id, parameter, status))
-        return status
+        reply = self.services.answer(topic, api_id, parameter, now)
+        self.calls.append(Call(now, topic, api_id, parameter, reply.status))
+        if topic == Topic.SPORT_REQUEST.value:
+            self.requests.append((now, api_id, parameter, reply.status))
+        return reply
+
+    def add_fault(self, source: int, code: int) -> None:
+        """Have a fault from now on, and tell the client; having it already changes nothing."""
+        if not any(each.is_(source, code) for each in self.faults):
+            fault = Fault(int(time.time()), source, code)
+            self.faults.append(fault)
+            self._tell(MessageType.FAULT_ADDED, fault)
+
+    def remove_fault(self, source: int, code: int) -> None:
+        """Have a fault no longer, and tell the client; not having it changes nothing."""
+        for fault in [each for each in self.faults if each.is_(source, code)]:
+            self.faults.remove(fault)
+            self._tell(MessageType.FAULT_REMOVED, fault)
+
+    def advance(self) -> None:
+        """Bring the robot up to now, and its fault of a low battery with it."""
+        self.robot.advance(time.monotonic())
+        change = self.add_fault if self.robot.battery.low else self.remove_fault
+        change(*faults.LOW_BATTERY)
+
+    @property
+    def mode(self) -> str:
+        """Of its motion; empty after it was released."""
+        return self.robot.sport.mode
+
+    @property
+    def joystick_on(self) -> bool:
+        """Whether SwitchJoystick lets the joystick move it."""
+        return self.robot.sport.joystick_on
+
+    @property
+    def avoids_obstacles(self) -> bool:
+        """Whether obstacle avoidance is on."""
+        return self.robot.avoids
+
+    @property
+    def remote_from_api(self) -> bool:
+        """Whether the API took the joystick's place."""
+        return self.services.remote_from_api
+
+    @property
+    def lidar_on(self) -> bool:
+        """Whether the lidar turns."""
+        return self.services.lidar_on
+
+    @property
+    def volume(self) -> int:
+        """Of the loudspeaker, 0 to 10."""
+        return self.robot.volume
+
+    @property
+    def brightness(self) -> int:
+        """Of the lamp, 0 to 10."""
+        return self.robot.brightness
+
+    def _tell(self, kind: MessageType, fault: Fault) -> None:
+        if self.client is not None:
+            self.client.tell(kind, fault)
 
     async def _notify(self, request: web.Request) -> web.Response:
         options = self._options
@@ -207,6 +292,7 @@ class Client:
     Attributes:
         camera: the video it is sent.
         subscriptions: topics it asked for, each with the task that sends it.
+        saves_traffic: until it asks for that to end, it is sent no voxel maps.
     """
 
     def __init__(
@@ -218,6 +304,11 @@ class Client:
     ) -> None:
         self.camera = CameraTrack(self._pose)
         self.subscriptions: dict[str, asyncio.Task[None]] = {}
+        self.saves_traffic = True
+        self._streams = {
+            **streams.texts(go2.robot, go2.services, options.low_state_rate),
+            Topic.VOXEL_MAP.value: Stream(streams.VOXEL_MAP_RATE, self._voxel_map),
+        }
         self._microphone = Microphone()
         self._go2 = go2
         self._options = options
@@ -294,6 +385,11 @@ class Client:
         if channel.bufferedAmount < MOST_BUFFERED:
             channel.send(message)
 
+    def tell(self, kind: MessageType, fault: Fault) -> None:
+        """Tell a valid client of a fault; another will get the list when it is."""
+        if self._valid:
+            self.send(build_message(kind, data=fault.as_json()))
+
     def _pose(self) -> Any:
         self._go2.robot.advance(time.monotonic())
         return self._go2.robot.pose
@@ -343,7 +439,7 @@ class Client:
             MessageType.VIDEO: lambda message: self.camera.switch(message.data == 'on'),
             MessageType.AUDIO: lambda message: self._microphone.switch(message.data == 'on'),
             MessageType.REQUEST: self._on_request,
-            MessageType.MESSAGE: self._on_request,
+            MessageType.MESSAGE: self._on_published,
         }
 
     def _on_validation(self, message: Message) -> None:
@@ -351,10 +447,12 @@ class Client:
         if not (right and self._options.validates):
             self.send(build_message(MessageType.ERROR, None, info=messages.VALIDATION_NEEDED))
             return
+        self._go2.advance()
         self._valid = True
         logger.info('the client is valid')
         self.send(build_message(MessageType.VALIDATION, data=messages.VALIDATION_OK))
-        self.send(build_message(MessageType.FAULTS, data=[]))
+        active = [fault.as_json() for fault in self._go2.faults]
+        self.send(build_message(MessageType.FAULTS, data=active))
         self._probe = asyncio.ensure_future(self._send_probes())
 
     def _on_heartbeat(self, message: Message) -> None:
@@ -366,19 +464,28 @@ class Client:
         if kind == 'public_network_status':
             info = {**asked, 'status': 'NetworkStatus.ON_WIFI_CONNECTED'}
         elif kind == 'disable_traffic_saving':
+            self.saves_traffic = asked.get('instruction') != 'on'
             info = {'req_type': kind, 'execution': 'ok'}
         else:
             return
         self.send(build_message(MessageType.INNER_REQUEST, info=info))
 
     def _on_subscribe(self, message: Message) -> None:
-        stream = self._streams().get(message.topic)
+        stream = self._streams.get(message.topic)
         if stream is not None and message.topic not in self.subscriptions:
-            self.subscriptions[message.topic] = asyncio.ensure_future(self._repeat(*stream))
+            self.subscriptions[message.topic] = asyncio.ensure_future(self._repeat(stream))
 
     def _on_unsubscribe(self, message: Message) -> None:
         if task := self.subscriptions.pop(message.topic, None):
             task.cancel()
+
+    def _on_published(self, message: Message) -> None:
+        if message.topic == Topic.LIDAR_SWITCH.value:
+            self._go2.services.switch_lidar(message.data)
+        elif message.topic == Topic.WIRELESS_CONTROLLER.value:
+            self._go2.services.steer(message.data, time.monotonic())
+        else:  # go2_ros2_sdk sends requests so, and its users' robots carry them out
+            self._on_request(message)
 
     def _on_request(self, message: Message) -> None:
         if not message.topic.endswith('/request'):
@@ -389,56 +496,41 @@ class Client:
         except (TypeError, KeyError, ValueError, AttributeError):
             logger.warning('a request without an identity: %.80r', message.data)
             return
-        status = Status.API_NOT_IMPLEMENTED
-        if message.topic == Topic.SPORT_REQUEST.value:
-            status = self._go2.sport_request(api_id, parameter)
-        header = {'identity': identity, 'status': {'code': int(status)}}
-        topic = message.topic.removesuffix('request') + 'response'
-        self.send(build_message(MessageType.RESPONSE, topic, {'header': header, 'data': ''}))
+        reply = self._go2.request(message.topic, api_id, parameter)
+        if not reply.silent:
+            self._respond(message.topic, identity, reply)
 
-    def _streams(self) -> Mapping[str, tuple[float, Callable[[], str | bytes]]]:
-        """Return the rate [Hz] of every topic, and what makes its next message."""
-        robot, clock = self._go2.robot, time.time
-        data: Mapping[Topic, tuple[float, Callable[[], Any]]] = {
-            Topic.SPORT_MODE_STATE: (
-                20.0,
-                lambda: state.encode_sport_mode_state(robot.sport_mode_state(clock())),
-            ),
-            Topic.LOW_STATE: (
-                self._options.low_state_rate,
-                lambda: state.encode_low_state(robot.low_state()),
-            ),
-            Topic.ROBOT_POSE: (19.0, lambda: state.encode_robot_pose(robot.robot_pose(clock()))),
-            Topic.MULTIPLE_STATE: (
-                1.0,
-                lambda: state.encode_multiple_state(robot.multiple_state()),
-            ),
-        }
-        streams: dict[str, tuple[float, Callable[[], str | bytes]]] = {
-            topic.value: (rate, _text(topic, make)) for topic, (rate, make) in data.items()
-        }
-        streams[Topic.VOXEL_MAP.value] = (7.3, self._voxel_map)
-        return streams
+    def _respond(self, topic: str, identity: Mapping[str, Any], reply: Reply) -> None:
+        header = {'identity': identity, 'status': {'code': int(reply.status)}}
+        self.send(
+            build_message(
+                MessageType.RESPONSE,
+                topic.removesuffix('request') + 'response',
+                {'header': header, 'data': reply.text},
+            )
+        )
 
-    def _voxel_map(self) -> bytes:
-        voxels, origin = lidar.scan(self._go2.robot.pose)
-        header, payload = voxel_map.encode_voxels(voxels, origin, lidar.RESOLUTION, time.time())
-        return messages.build_frame(Topic.VOXEL_MAP.value, header, payload)
+    def _voxel_map(self) -> bytes | None:
+        if self.saves_traffic or not self._go2.lidar_on:
+            return None
+        return streams.voxel_map(self._go2.robot)
 
-    async def _repeat(self, rate: float, make: Callable[[], str | bytes]) -> None:
-        """Send what ``make`` returns ``rate`` times a second, on a grid of the clock."""
+    async def _repeat(self, stream: Stream) -> None:
+        """Send the stream's messages when they are due, on a grid of the clock."""
         clock = asyncio.get_running_loop().time
         due = clock()
         while True:
-            self._go2.robot.advance(time.monotonic())
-            self.send(make())
-            due = max(due + 1.0 / rate, clock())
+            self._go2.advance()
+            if message := stream.make():
+                self.send(message)
+            due = max(due + 1.0 / stream.rate, clock())
             await asyncio.sleep(due - clock())
 
     async def _send_probes(self) -> None:
         while True:
             info = {'req_type': 'rtt_probe_send_from_mechine', 'time': int(time.time() * 1000)}
             self.send(build_message(MessageType.INNER_REQUEST, info=info))
+            self._go2.advance()
             await asyncio.sleep(PROBE_PERIOD)
 
     async def _watch_silence(self) -> None:
@@ -450,26 +542,6 @@ class Client:
         await self.close()
 
 
-class Microphone(AudioStreamTrack):
-    """The robot's microphone: silence, while it is on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._on = asyncio.Event()
-
-    def switch(self, on: bool) -> None:
-        """Start or stop the sound."""
-        if on:
-            self._on.set()
-        else:
-            self._on.clear()
-
-    async def recv(self) -> Frame:
-        """Return the next frame when it is due."""
-        await self._on.wait()
-        return await super().recv()
-
-
 async def serve(go2: SimulatedGo2, until: Callable[[], Awaitable[object]]) -> None:
     """Have the robot on the network until ``until()`` returns."""
     await go2.start()
@@ -479,10 +551,6 @@ async def serve(go2: SimulatedGo2, until: Callable[[], Awaitable[object]]) -> No
     finally:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(go2.stop(), 3.0)
-
-
-def _text(topic: Topic, make: Callable[[], Any]) -> Callable[[], str]:
-    return lambda: build_message(MessageType.MESSAGE, topic.value, make())
 
 
 def _description(offer: Mapping[str, Any]) -> RTCSessionDescription:

@@ -30,6 +30,9 @@ class ScriptedLink:
     def __init__(self, script):
         self.script = script
         self.told = []
+        self.asked = []
+        self.answers = {}
+        self.motion = None
         self.frames = Newest()
 
     async def packets(self):
@@ -42,8 +45,28 @@ class ScriptedLink:
     def subscribe(self, topic):
         self.told.append(('subscribe', topic))
 
+    def unsubscribe(self, topic):
+        self.told.append(('unsubscribe', topic))
+
     def switch_video(self, on):
         self.told.append(('video', on))
+
+    def switch_traffic_saving(self, on):
+        self.told.append(('traffic saving', on))
+
+    def send(self, command):
+        self.told.append(command)
+
+    async def enable_motion(self):
+        if isinstance(self.motion, Exception):
+            raise self.motion
+
+    async def request(self, request, timeout):
+        self.asked.append(request)
+        answer = self.answers.get(request.api_id, {})
+        if isinstance(answer, Exception):
+            raise answer
+        return Message(MessageType.RESPONSE, request.topic, answer)
 
     def move(self, velocity):
         self.told.append(velocity)
@@ -63,11 +86,13 @@ class Rig:
         self.queue = list(self.links)
         self.samples = []
         self.crashes = []
+        self.responses = []
+        self.changes = 0
         self.arrived = asyncio.Event()
         self.opened = 0
         self.session = RobotSession(
             config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_open, self.on_sample,
-            self.crashes.append,
+            self.crashes.append, self.responses.append, self.on_change,
         )  # fmt: skip
 
     @asynccontextmanager
@@ -76,6 +101,9 @@ class Rig:
         if isinstance(link, Exception):
             raise link
         yield link
+
+    def on_change(self):
+        self.changes += 1
 
     def on_open(self):
         self.opened += 1

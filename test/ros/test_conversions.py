@@ -53,7 +53,7 @@ def test_pixels_are_copied_once_into_an_array():
 
 
 def test_camera_info_is_the_shipped_calibration():
-    info = conversions.to_camera_info(load_calibration(SHIPPED), red_frame(1280, 720), HEADER)
+    info = conversions.to_camera_info([load_calibration(SHIPPED)], red_frame(1280, 720), HEADER)
     assert (info.width, info.height, info.distortion_model) == (1280, 720, 'plumb_bob')
     assert tuple(info.k) == (864.39938, 0, 639.19798, 0, 863.73849, 373.28118, 0, 0, 1)
     assert tuple(info.p[:4]) == (864.39938, 0, 639.19798, 0)
@@ -62,7 +62,7 @@ def test_camera_info_is_the_shipped_calibration():
 
 
 def test_camera_info_is_scaled_to_the_size_of_the_picture():
-    info = conversions.to_camera_info(load_calibration(SHIPPED), red_frame(640, 180), HEADER)
+    info = conversions.to_camera_info([load_calibration(SHIPPED)], red_frame(640, 180), HEADER)
     assert info.k[0] == 864.39938 / 2
     assert info.k[4] == 863.73849 / 4
     assert (info.p[2], info.p[6], info.k[8]) == (639.19798 / 2, 373.28118 / 4, 1.0)
@@ -105,3 +105,26 @@ def test_a_twist_becomes_a_velocity_and_one_that_is_not_finite_is_refused():
     twist.linear.x = float('nan')
     with pytest.raises(InvalidCommand):
         conversions.to_velocity(twist)
+
+
+@pytest.mark.parametrize(
+    ('name', 'size', 'model', 'fx'),
+    [
+        ('1280x720', (1280, 720), 'plumb_bob', 864.39938),
+        ('1920x1080', (1920, 1080), 'plumb_bob', 1310.77826),
+        ('1280x720_equidistant', (1280, 720), 'equidistant', 797.47562),
+    ],
+)
+def test_every_shipped_calibration_loads(name, size, model, fx):
+    found = load_calibration(SHIPPED.with_name(f'camera_{name}.yaml'))
+    assert ((found.width, found.height), found.distortion_model, found.k[0]) == (size, model, fx)
+    assert found.p[0] == fx
+
+
+def test_the_calibration_of_the_pictures_size_is_taken():
+    both = [load_calibration(SHIPPED.with_name(f'camera_{name}.yaml'))
+            for name in ('1280x720', '1920x1080')]  # fmt: skip
+    info = conversions.to_camera_info(both, red_frame(1920, 1080), HEADER)
+    assert info.k[0] == 1310.77826
+    info = conversions.to_camera_info(both, red_frame(640, 360), HEADER)
+    assert info.k[0] == pytest.approx(864.39938 / 2)

@@ -1,0 +1,157 @@
+"""What the robot can be asked to do, as services; they answer with its own result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from std_msgs.msg import String
+from std_srvs.srv import SetBool, Trigger
+
+from ..config import DriverConfig
+from ..connection.session import RobotSession
+from ..errors import ConfigError, Go2Error, InvalidCommand
+from ..protocol import commands
+from ..protocol.actions import ACTIONS, Action
+from ..protocol.commands import Request
+from ..protocol.messages import Message
+from ..protocol.motion import avoid_obstacles
+from ..protocol.topics import ObstaclesAvoidApi, SportApi, Topic
+
+TIMEOUT = 5.0  # s, for the robot's answer to a switch or a raw request
+FULL_LIGHT = 10
+MOVES = {
+    (Topic.SPORT_REQUEST.value, SportApi.MOVE.value),
+    (Topic.OBSTACLES_AVOID_REQUEST.value, ObstaclesAvoidApi.MOVE.value),
+}
+
+# Runs work of the session and returns its result, within some seconds; raises Go2Error.
+Ask = Callable[[Callable[[RobotSession], Coroutine[Any, Any, Any]], float], Any]
+
+
+class Services:
+    """The services of a configured node, with ``~/request`` and ``~/response``."""
+
+    def __init__(self, node: Any, config: DriverConfig, ask: Ask) -> None:
+        """
+        Args:
+            node: the rclpy node.
+            config: ``allow_acrobatics``.
+            ask: runs work of the session.
+        """
+        self._node = node
+        self._ask = ask
+        # Slow answers keep neither velocities nor each other waiting.
+        self._group = ReentrantCallbackGroup()
+        self._services = [
+            node.create_service(
+                Trigger, f'~/{action.name}', partial(self._act, action),
+                callback_group=self._group,
+            )
+            for action in ACTIONS
+            if config.allow_acrobatics or not action.acrobatic
+        ]  # fmt: skip
+        self._services += [
+            node.create_service(
+                SetBool, f'~/{name}', partial(self._switch, work), callback_group=self._group
+            )
+            for name, work in SWITCHES.items()
+        ]
+        self._requests = node.create_subscription(
+            String, '~/request', self._on_request, 10, callback_group=self._group
+        )
+        self._responses = node.create_publisher(String, '~/response', 10)
+
+    def destroy(self) -> None:
+        """Take everything back."""
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._node.destroy_subscription(self._requests)
+        self._node.destroy_publisher(self._responses)
+
+    def publish_response(self, message: Message) -> None:
+        """Publish a response of the robot on ``~/response``."""
+        content = message.data if isinstance(message.data, dict) else {'data': message.data}
+        self._responses.publish(String(data=json.dumps({'topic': message.topic, **content})))
+
+    def _act(
+        self, action: Action, request: Trigger.Request, response: Trigger.Response
+    ) -> Trigger.Response:
+        return self._answer(response, lambda session: session.act(action), action.timeout)
+
+    def _switch(
+        self, work: Switch, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        return self._answer(response, lambda session: work(session, request.data), TIMEOUT)
+
+    def _answer(
+        self,
+        response: Any,
+        work: Callable[[RobotSession], Coroutine[Any, Any, Any]],
+        timeout: float,
+    ) -> Any:
+        """Fill a response with what came of the work."""
+        try:
+            self._ask(work, timeout)
+            response.success, response.message = True, 'the robot answered with status 0'
+        except Go2Error as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def _on_request(self, message: String) -> None:
+        try:
+            request = parse_request(message.data)
+            self._ask(lambda session: session.request(request, TIMEOUT), TIMEOUT)
+        except Go2Error as error:
+            self._node.get_logger().warning(f'request: {error}')
+            self._responses.publish(String(data=json.dumps({'error': str(error)})))
+
+
+Switch = Callable[[RobotSession, bool], Coroutine[Any, Any, Any]]
+
+
+async def _switch_avoidance(session: RobotSession, on: bool) -> None:
+    await session.request(avoid_obstacles(on), TIMEOUT)
+
+
+async def _switch_light(session: RobotSession, on: bool) -> None:
+    await session.request(commands.set_brightness(FULL_LIGHT if on else 0), TIMEOUT)
+
+
+async def _switch_lidar(session: RobotSession, on: bool) -> None:
+    """The robot does not answer this one."""
+    session.switch_lidar(on)
+
+
+SWITCHES: dict[str, Switch] = {
+    'obstacle_avoidance': _switch_avoidance,
+    'light': _switch_light,
+    'lidar': _switch_lidar,
+}
+
+
+def parse_request(text: str) -> Request:
+    """
+    Return the request that the JSON ``text`` describes: topic, api_id, parameter.
+
+    Raises:
+        ConfigError: it has another form.
+        InvalidCommand: it is a velocity; those go through cmd_vel, which limits and ends them.
+    """
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ConfigError(f'expected JSON, got {text[:60]!r}') from None
+    if not isinstance(content, dict):
+        raise ConfigError(f'expected an object with topic and api_id, got {text[:60]!r}')
+    topic, number = content.get('topic'), content.get('api_id')
+    if not isinstance(topic, str) or not topic.endswith('/request'):
+        raise ConfigError(f'topic: expected a name that ends with /request, got {topic!r:.60}')
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ConfigError(f'api_id: expected a whole number, got {number!r:.60}')
+    if (topic, number) in MOVES:
+        raise InvalidCommand('expected anything but a velocity; publish it on cmd_vel')
+    return Request(topic, number, content.get('parameter'))
