@@ -306,7 +306,10 @@ class Link:
         try:
             self._channel_protocol.pub_sub.run_resolve(content)
             await self._channel_protocol.handle_response(content)
-        except (AttributeError, TypeError, ValueError, LookupError) as error:
+        except (
+            AttributeError, TypeError, ValueError, LookupError,
+            asyncio.InvalidStateError,  # it answers who waits no more
+        ) as error:  # fmt: skip
             logger.debug('the library cannot handle %.80r: %r', content, error)
 
     def _is_refused(self) -> bool:

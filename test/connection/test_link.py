@@ -158,6 +158,40 @@ def test_garbage_on_the_data_channel_is_an_error_in_the_stream_and_the_link_live
     asyncio.run(main())
 
 
+def test_an_answer_that_comes_while_a_link_closes_is_no_error_in_the_background():
+    """The library sets the result of a future that closing has cancelled."""
+
+    async def main():
+        errors = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: errors.append(context)
+        )
+        async with simulated_robot() as (_, ip), open_link(lan(ip), 10.0) as link:
+            done, library = asyncio.Event(), link._channel_protocol.pub_sub
+
+            def resolve(message):
+                done.set()
+                future = asyncio.get_running_loop().create_future()
+                future.cancel()
+                future.set_result(message)
+
+            library.run_resolve = resolve
+            link._on_message('{"type": "rtc_inner_req", "info": {}}')
+            await done.wait()
+            await until(
+                lambda: (
+                    not [
+                        each for each in link._tasks if each.get_coro().__name__ == '_run_library'
+                    ]
+                )
+            )
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not errors
+
+    asyncio.run(main())
+
+
 @asynccontextmanager
 async def scripted_robot(notify, exchange=None):
     """Serve two scripted replies, each a function of the request, on the signaling port."""
