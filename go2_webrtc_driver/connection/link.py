@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,7 +24,6 @@ from unitree_webrtc_connect import (
 )
 
 # isort: split
-from aioice.utils import random_string
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
@@ -38,6 +37,7 @@ from ..protocol.signaling import REJECT
 from ..protocol.topics import MessageType
 from ..velocity_gate import STOP, Velocity
 from . import aiortc_patch
+from .ice import gather_on, has_relay, share_credentials
 from .negotiation import apply_answer
 from .signaling import Network, Progress, Signaling
 from .video import Newest
@@ -384,54 +384,6 @@ async def open_link(
     finally:
         if link is not None:
             await link.close()
-
-
-def share_credentials(connection: RTCPeerConnection) -> None:
-    """
-    Let all ICE agents of a connection have the same user name and password, as a Go2 expects.
-
-    unitree_webrtc_connect does it for all connections of a process at once, and only if it
-    was imported before aiortc.
-    """
-    username, password = random_string(4), random_string(22)
-    for agent in _ice_agents(connection):
-        agent._local_username = agent.__dict__['local_username'] = username
-        agent._local_password = agent.__dict__['local_password'] = password
-
-
-def gather_on(connection: RTCPeerConnection, network: Network) -> None:
-    """
-    Offer ICE candidates on our address in ``network``, alone or besides those of aioice.
-
-    Virtual and VPN interfaces only cost time on the LAN, and aioice by itself leaves out
-    the loopback interface, where a simulated robot is.
-    """
-    for agent in _ice_agents(connection):
-        agent.get_component_candidates = _gather_on(agent.get_component_candidates, network)
-
-
-def _gather_on(gather: Callable[..., Any], network: Network) -> Callable[..., Any]:
-    def gather_on_address(component: int, addresses: list[str], timeout: int = 5) -> Any:
-        ours = [network.address] if network.address else []
-        others = [] if network.exclusive else [each for each in addresses if each not in ours]
-        return gather(component, [*ours, *others], timeout)
-
-    return gather_on_address
-
-
-def has_relay(connection: RTCPeerConnection) -> bool:
-    """Whether a TURN server has given us a relayed address."""
-    return any(
-        candidate.type == 'relay'
-        for agent in _ice_agents(connection)
-        for candidate in agent.local_candidates
-    )
-
-
-def _ice_agents(connection: RTCPeerConnection) -> set[Any]:
-    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
-    owners += [connection.sctp] if connection.sctp else []
-    return {owner.transport.transport.iceGatherer._connection for owner in owners}
 
 
 def _identity() -> int:

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import random
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ..config import DriverConfig
 from ..errors import (
@@ -21,72 +21,25 @@ from ..errors import (
     LinkUnreachable,
 )
 from ..protocol import commands
-from ..protocol.actions import ASK_MODE, BY_NAME, GAITS, STANDING_UP, Action, decode_mode
-from ..protocol.commands import Command, Request
+from ..protocol.actions import ASK_MODE, GAITS, Action, decode_mode
+from ..protocol.commands import Request
 from ..protocol.decoders import Decoder
 from ..protocol.faults import Fault, update_faults
 from ..protocol.messages import Message
 from ..protocol.state import SportModeState
 from ..protocol.topics import MessageType, Topic
-from ..velocity_gate import EXPIRED, STOP, Velocity, VelocityGate
+from ..velocity_gate import Velocity
+from .complaints import Complaints
+from .driving import Driving
 from .reconnect import OPERATOR_DELAY, delays, needs_operator
+from .robot_link import RobotLink
 
 logger = logging.getLogger(__name__)
 
 CAMERA = 'camera'  # the source name of video frames; all others are topics of the robot
-WARNING_PERIOD = 10.0  # s, between two warnings about the same kind of thing
 MODE_TIMEOUT = 2.0  # s, for the robot to tell its mode; older ones do not
 SETTING_TIMEOUT = 2.0  # s
-LYING_HEIGHT = 0.2  # m of body_height; 0.32 recorded of a standing robot, less is a guess
 FAULT_MESSAGES = (MessageType.FAULTS, MessageType.FAULT_ADDED, MessageType.FAULT_REMOVED)
-
-
-class Frames(Protocol):
-    """Where video frames come from."""
-
-    async def get(self) -> Any:
-        """Wait for the newest frame and take it."""
-
-
-class Link(Protocol):
-    """An open connection to one robot. Used once; a new connection is a new link."""
-
-    @property
-    def frames(self) -> Frames:
-        """Where the pictures come from."""
-
-    def packets(self) -> AsyncIterator[Message | DecodeError]:
-        """Yield messages in order of arrival; end with LinkLost."""
-
-    def subscribe(self, topic: str) -> None:
-        """Ask the robot to send ``topic``."""
-
-    def unsubscribe(self, topic: str) -> None:
-        """Ask the robot to send ``topic`` no more."""
-
-    def switch_traffic_saving(self, on: bool) -> None:
-        """Let the robot spare the network, or send its lidar's maps too."""
-
-    def send(self, command: Command) -> None:
-        """Send a command without waiting for what the robot says."""
-
-    async def request(self, request: Request, timeout: float) -> Message:
-        """Send a request and return the robot's response."""
-
-    async def enable_motion(self) -> None:
-        """Make the robot take velocities."""
-
-    def switch_video(self, on: bool) -> None:
-        """Ask the robot to start or stop its camera."""
-
-    def move(self, velocity: Velocity) -> None:
-        """Send a velocity."""
-
-    def stop(self) -> None:
-        """Tell the robot to stop."""
-
-    async def stop_and_confirm(self) -> None:
-        """Tell the robot to stop and wait, bounded, for its word."""
 
 
 @dataclass
@@ -110,7 +63,7 @@ class RobotSession:
     Everything here runs on the asyncio thread; nothing is locked.
 
     Attributes:
-        gate: limits and expires the commanded velocity.
+        driving: sends the commanded velocity.
         connected: whether a link is open and the robot has been heard on it.
         reason: why it is not connected; empty if it is.
         links: number of links on which the robot has been heard.
@@ -118,7 +71,6 @@ class RobotSession:
         arrivals: what has come, by source.
         faults: that the robot reports.
         mode: of the robot's motion service, ``normal`` or ``mcf`` or another; empty: not known.
-        damped: the robot was told to go limp; velocities are ignored until it is told to stand.
     """
 
     def __init__(
@@ -126,7 +78,7 @@ class RobotSession:
         config: DriverConfig,
         decoders: Mapping[str, Decoder],
         sources: Iterable[str],
-        open_link: Callable[[], AbstractAsyncContextManager[Link]],
+        open_link: Callable[[], AbstractAsyncContextManager[RobotLink]],
         on_open: Callable[[], None],
         on_sample: Callable[[str, Any], None],
         on_crash: Callable[[BaseException], None],
@@ -145,7 +97,7 @@ class RobotSession:
             on_response: called with every response of the robot to a request.
             on_change: called when an attribute that a person cares about has changed.
         """
-        self.gate = VelocityGate(velocity_limit(config), config.command_timeout)
+        self.driving = Driving(config)
         self.connected = False
         self.reason = 'connecting'
         self.links = 0
@@ -153,7 +105,6 @@ class RobotSession:
         self.arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
         self.faults: frozenset[Fault] = frozenset()
         self.mode = ''
-        self.damped = False
         self._config = config
         self._decoders = decoders
         self._sources = frozenset(sources)
@@ -163,15 +114,12 @@ class RobotSession:
         self._on_crash = on_crash
         self._on_response = on_response
         self._on_change = on_change
-        self._link: Link | None = None
-        self._can_move = False
-        self._height = float('inf')
-        self._standing_up = False
+        self._link: RobotLink | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._heard_at = 0.0
         self._heard = asyncio.Event()
-        self._warned_at: dict[str, float] = {}
+        self._complaints = Complaints(logger)
 
     async def start(self) -> None:
         """
@@ -239,18 +187,8 @@ class RobotSession:
                 await asyncio.sleep(wait)
 
     def command(self, velocity: Velocity) -> None:
-        """Take a new velocity; one that the robot could not follow now is dropped, with a word."""
-        if trouble := self._cannot_move():
-            self._warn_rarely('a velocity was dropped: %s', trouble)
-            return
-        self.gate.command(velocity, asyncio.get_running_loop().time())
-
-    def _cannot_move(self) -> str:
-        if not self.connected:
-            return 'the robot is not connected'
-        if self.damped:
-            return 'the robot was told to go limp; ask it to stand up first'
-        return '' if self._can_move else 'the robot does not take velocities yet'
+        """Take a new velocity."""
+        self.driving.command(velocity, self.connected)
 
     def want(self, sources: Iterable[str]) -> None:
         """Ask the robot for exactly these sources, now and on every later link."""
@@ -272,19 +210,22 @@ class RobotSession:
             CommandRejected: the robot does not do it.
             LinkLost: the robot is away, or does not answer in time.
         """
-        if action.name == 'damp':
-            self.damped = True
-        if action.name in ('damp', 'stop'):
-            self._halt()
+        self.driving.before(action, self._link)
+        if action.normal != action.mcf:
+            await self._ask_mode()
         response = await self.request(action.request(self.mode), action.timeout)
-        if action.name in STANDING_UP:
-            self.damped = False
+        self.driving.after(action)
         self._on_change()
         return response
 
     async def request(self, request: Request, timeout: float) -> Message:
         """Send a request and return the robot's response; raises as :meth:`act`."""
-        if self._link is None or not self.connected:
+        if not self.connected:
+            raise LinkLost(f'the robot is not connected: {self.reason}')
+        return await self._ask(request, timeout)
+
+    async def _ask(self, request: Request, timeout: float) -> Message:
+        if self._link is None:
             raise LinkLost(f'the robot is not connected: {self.reason}')
         return await self._link.request(request, timeout)
 
@@ -294,29 +235,22 @@ class RobotSession:
             raise LinkLost(f'the robot is not connected: {self.reason}')
         self._link.send(commands.switch_lidar(on))
 
-    def _halt(self) -> None:
-        """Forget the velocity, and stop the stream of them."""
-        self.gate.clear()
-        if self._link is not None:
-            with suppress(LinkLost):
-                self._link.stop()
-
     @property
     def _ever_heard(self) -> bool:
         return self._heard_at > 0.0
 
-    async def _serve(self, link: Link) -> None:
+    async def _serve(self, link: RobotLink) -> None:
         """Receive, drive and watch until one of them fails; leave the robot stopped."""
         self._begin(link)
         opened_at = asyncio.get_running_loop().time()
         work = (
             self._receive(link),
             self._take_pictures(link),
-            self._drive(link),
+            self.driving.run(link),
             self._watch_silence(opened_at),
         )
         tasks = [asyncio.ensure_future(each) for each in work]
-        self._spawn(self._settle(link))
+        self._spawn(self._settle())
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -329,11 +263,10 @@ class RobotSession:
             with suppress(LinkError, CommandRejected, DecodeError):
                 await link.stop_and_confirm()
 
-    def _begin(self, link: Link) -> None:
+    def _begin(self, link: RobotLink) -> None:
         """Ask for what is needed; nothing survives from an earlier link."""
-        self.gate.clear()
+        self.driving.begin()
         self.faults = frozenset()
-        self._height = float('inf')
         self._link = link
         self._on_open()
         for source in self._sources:
@@ -341,20 +274,24 @@ class RobotSession:
 
     def _end(self) -> None:
         self._link = None
-        self._can_move = False
         self._set_connected(False, 'the link has ended')
 
-    async def _settle(self, link: Link) -> None:
+    async def _settle(self) -> None:
         """Find out the robot's mode, and set what the configuration asks for."""
-        try:
-            self.mode = decode_mode(await link.request(ASK_MODE, MODE_TIMEOUT))
-        except (LinkError, CommandRejected, DecodeError) as error:
-            self.mode = 'normal'
-            logger.info('the robot does not tell its mode, taken as normal: %s', error)
-        logger.info('the robot is in the mode %s', self.mode)
-        self._on_change()
+        await self._ask_mode()
         for request in self._settings():
             await self._set(request)
+
+    async def _ask_mode(self) -> None:
+        try:
+            mode = decode_mode(await self._ask(ASK_MODE, MODE_TIMEOUT))
+        except (LinkError, CommandRejected, DecodeError) as error:
+            mode = 'normal'
+            logger.info('the robot does not tell its mode, taken as normal: %s', error)
+        if mode != self.mode:
+            logger.info('the robot is in the mode %s', mode)
+            self.mode = mode
+            self._on_change()
 
     def _settings(self) -> list[Request]:
         """Return the requests that set the robot as the configuration asks for."""
@@ -374,7 +311,7 @@ class RobotSession:
         """Take a new configuration: limits at once, and what has changed goes to the robot."""
         done = self._settings()
         self._config = config
-        self.gate.limit = velocity_limit(config)
+        self.driving.reconfigure(config)
         for request in self._settings():
             if request not in done and self.connected:
                 self._spawn(self._set(request))
@@ -382,15 +319,20 @@ class RobotSession:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
         self._spawned.add(task)
-        task.add_done_callback(self._spawned.discard)
+        task.add_done_callback(self._on_spawned_done)
+
+    def _on_spawned_done(self, task: asyncio.Task[None]) -> None:
+        """A bug in what was spawned is as bad as one anywhere."""
+        self._spawned.discard(task)
+        self._on_done(task)
 
     async def _set(self, request: Request) -> None:
         try:
-            await self.request(request, SETTING_TIMEOUT)
+            await self._ask(request, SETTING_TIMEOUT)
         except (LinkError, CommandRejected, DecodeError) as error:
             logger.warning('the robot does not take a setting %s: %s', request.parameter, error)
 
-    async def _receive(self, link: Link) -> None:
+    async def _receive(self, link: RobotLink) -> None:
         async for packet in link.packets():
             if isinstance(packet, DecodeError):
                 self._drop(packet)
@@ -414,7 +356,7 @@ class RobotSession:
             self._set_connected(True, '')
             logger.info('connected: the robot sends data')
         if isinstance(sample, SportModeState):
-            self._height = sample.body_height
+            self.driving.height = sample.body_height
         self._pass_on(packet.topic, sample)
 
     def _pass_on(self, source: str, sample: Any) -> None:
@@ -455,63 +397,11 @@ class RobotSession:
     def _drop(self, error: DecodeError) -> None:
         """Count a bad packet; the first of a period is a warning."""
         self.dropped += 1
-        self._warn_rarely('dropped a packet (%d so far): %s', self.dropped, error)
+        self._complaints.warn('dropped a packet (%d so far): %s', self.dropped, error)
 
-    def _warn_rarely(self, text: str, *arguments: object) -> None:
-        """Warn, but about the same kind of thing not again within ``WARNING_PERIOD``."""
-        now = asyncio.get_running_loop().time()
-        level = logging.DEBUG
-        if now - self._warned_at.get(text, float('-inf')) > WARNING_PERIOD:
-            self._warned_at[text], level = now, logging.WARNING
-        logger.log(level, text, *arguments)
-
-    async def _take_pictures(self, link: Link) -> None:
+    async def _take_pictures(self, link: RobotLink) -> None:
         while True:
             self._pass_on(CAMERA, await link.frames.get())
-
-    async def _drive(self, link: Link) -> None:
-        clock = asyncio.get_running_loop().time
-        await self._enable_motion(link)
-        while True:
-            velocity = self.gate.output(clock())
-            if velocity is EXPIRED:
-                link.stop()
-            elif velocity is not None and self._may_walk(link, velocity):
-                link.move(velocity)
-            await asyncio.sleep(1.0 / self._config.command_rate)
-
-    async def _enable_motion(self, link: Link) -> None:
-        try:
-            await link.enable_motion()
-            self._can_move = True
-        except (CommandRejected, DecodeError, LinkLost) as error:
-            logger.error(
-                'motion_interface %s: the robot does not take velocities: %s',
-                self._config.motion_interface,
-                error,
-            )
-
-    def _may_walk(self, link: Link, velocity: Velocity) -> bool:
-        """Whether the robot stands; a stop goes through in any case."""
-        if velocity == STOP or self._height > LYING_HEIGHT:
-            return True
-        if not self._config.auto_stand:
-            self._warn_rarely('the robot lies: call stand_up, or set auto_stand')
-        elif not self._standing_up:
-            logger.info('the robot lies: told to stand up')
-            self._standing_up = True
-            self._spawn(self._stand_up(link))
-        return False
-
-    async def _stand_up(self, link: Link) -> None:
-        try:
-            for name in ('stand_up', 'balance_stand'):
-                action = BY_NAME[name]
-                await link.request(action.request(self.mode), action.timeout)
-        except (LinkError, CommandRejected, DecodeError) as error:
-            logger.warning('the robot does not stand up: %s', error)
-        finally:
-            self._standing_up = False
 
     async def _watch_silence(self, opened_at: float) -> None:
         # Not wait_for() around each packet: before Python 3.12 it can swallow a
@@ -525,7 +415,7 @@ class RobotSession:
         raise LinkLost(f'expected data from the robot, it was silent for {limit:g} s')
 
 
-def _switch(link: Link, source: str, on: bool) -> None:
+def _switch(link: RobotLink, source: str, on: bool) -> None:
     """Ask for a source, or for it no more."""
     if source == CAMERA:
         link.switch_video(on)
@@ -538,8 +428,3 @@ def _switch(link: Link, source: str, on: bool) -> None:
         link.subscribe(source)
     else:
         link.unsubscribe(source)
-
-
-def velocity_limit(config: DriverConfig) -> Velocity:
-    """Return the largest magnitude on each axis that ``config`` allows."""
-    return Velocity(config.max_linear_x, config.max_linear_y, config.max_angular_z)

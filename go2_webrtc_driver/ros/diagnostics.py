@@ -82,7 +82,7 @@ class Diagnostics:
     def _robot(self, session: RobotSession, latest: Mapping[str, Any]) -> DiagnosticStatus:
         troubles = [str(fault) for fault in sorted(session.faults, key=str)]
         level = DiagnosticStatus.ERROR if troubles else DiagnosticStatus.OK
-        values: dict[str, object] = {'limp': session.damped}
+        values: dict[str, object] = {'limp': session.driving.damped}
         if isinstance(sport := latest.get(SPORT), SportModeState):
             values.update(_sport_values(sport))
         if isinstance(low := latest.get(LOW), LowState):

@@ -22,7 +22,8 @@ from support import free_address, process, until
 
 from go2_webrtc_driver.connection.cloud import Cloud
 from go2_webrtc_driver.connection.credentials import Credentials
-from go2_webrtc_driver.connection.link import has_relay, open_link
+from go2_webrtc_driver.connection.ice import has_relay
+from go2_webrtc_driver.connection.link import open_link
 from go2_webrtc_driver.connection.remote import RemoteSignaling
 from go2_webrtc_driver.errors import LinkBusy, LinkError, LinkRefused, LinkUnreachable
 from go2_webrtc_driver.protocol import cloud, commands

@@ -147,7 +147,7 @@ def test_damp_latches_even_if_the_robot_does_not_answer():
         link.answers[BY_NAME['damp'].mcf] = LinkLost('no answer')
         with pytest.raises(LinkLost):
             await rig.session.act(BY_NAME['damp'])
-        assert rig.session.damped
+        assert rig.session.driving.damped
 
     run(scenario)
 
@@ -232,7 +232,7 @@ def test_settings_reach_the_robot_when_it_connects_and_when_they_change():
         rig.session.reconfigure(replace(config, volume=7, max_linear_x=0.2))
         await rig.wait_for(lambda: len(link.asked) > asked)
         assert link.asked[asked:] == [commands.set_volume(7)]
-        assert rig.session.gate.limit.x == 0.2
+        assert rig.session.driving._gate.limit.x == 0.2
 
     run(scenario, config=config)
 

@@ -1,0 +1,24 @@
+"""Warnings that do not flood: about the same kind of thing one in a period."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+PERIOD = 10.0  # s
+
+
+class Complaints:
+    """Warns through one logger; the same text again within ``PERIOD`` is for debugging."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._warned_at: dict[str, float] = {}
+
+    def warn(self, text: str, *arguments: object) -> None:
+        """Log ``text % arguments``; the kind of thing is ``text``."""
+        now = time.monotonic()
+        level = logging.DEBUG
+        if now - self._warned_at.get(text, float('-inf')) > PERIOD:
+            self._warned_at[text], level = now, logging.WARNING
+        self._logger.log(level, text, *arguments)
