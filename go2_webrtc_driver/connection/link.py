@@ -16,17 +16,15 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
+from aiortc.mediastreams import MediaStreamError
+from av import VideoFrame
 from unitree_webrtc_connect import (
     UnitreeWebRTCConnection,
     WebRTCConnectionMethod,
     WebRTCDataChannel,
     webrtc_datachannel,
 )
-
-# isort: split
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
-from aiortc.mediastreams import MediaStreamError
-from av import VideoFrame
 
 from ..errors import CommandRejected, DecodeError, LinkBusy, LinkError, LinkLost, LinkRefused
 from ..protocol import commands, messages
@@ -58,7 +56,6 @@ LIBRARY_TYPES = {
     MessageType.INNER_REQUEST,
 }
 
-aiortc_patch.apply()
 # The library prints its states and the robot's faults on standard output.
 webrtc_datachannel.print_status = lambda kind, status: logger.debug('%s: %s', kind, status)
 
@@ -371,7 +368,9 @@ async def open_link(
 
     Raises:
         LinkError: as :meth:`Link.open` and the methods of ``signaling`` do.
+        ConfigError: the installed aiortc is not one the patch knows.
     """
+    aiortc_patch.apply()
     progress = Progress(signaling.robot)
     begun = asyncio.get_running_loop().time()
     link = None

@@ -9,6 +9,7 @@ from aiortc import RTCIceServer
 from ..config import DriverConfig
 from ..errors import ConfigError
 from ..protocol import cloud
+from . import aiortc_patch
 from .cloud import Cloud
 from .credentials import Credentials
 from .lan import AP_ADDRESS, AP_OFFER, STA_OFFER, LanSignaling
@@ -23,8 +24,10 @@ def signaling_factory(config: DriverConfig, credentials: Credentials) -> Signali
     Return what makes the signaling for one attempt to connect.
 
     Raises:
-        ConfigError: ``connection_method`` needs a parameter or a secret that is not given.
+        ConfigError: ``connection_method`` needs a parameter or a secret that is not given, or
+            the installed aiortc is not one the patch knows.
     """
+    aiortc_patch.apply()
     return _METHODS[config.connection_method](config, credentials)
 
 

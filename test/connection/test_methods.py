@@ -1,6 +1,7 @@
 import re
 
 import pytest
+from aiortc import RTCPeerConnection
 
 from go2_webrtc_driver.config import DriverConfig
 from go2_webrtc_driver.connection.credentials import Credentials
@@ -52,3 +53,9 @@ def test_a_method_without_what_it_needs_is_refused(credentials, parameters, why)
     with pytest.raises(ConfigError, match=re.escape(why)) as refusal:
         make(credentials, **parameters)
     assert str(refusal.value).startswith('connection_method ')
+
+
+def test_an_aiortc_that_the_patch_does_not_know_is_told_when_the_driver_is_configured(monkeypatch):
+    monkeypatch.delattr(RTCPeerConnection, '_RTCPeerConnection__connect')
+    with pytest.raises(ConfigError, match='is not one the patch knows'):
+        make(robot_ip='192.168.1.5')
