@@ -324,7 +324,8 @@ def _listed_in_gathering(work: Callable[..., Awaitable[Any]]) -> Callable[..., A
             raise asyncio.CancelledError
         with _listed(gathering.tasks):
             result = await work(*arguments, **options)
-        gathering.protocols += [result[1]] if result[1] is not None else []
+        if isinstance(result, tuple) and result[1] is not None:  # else an answer of a STUN server
+            gathering.protocols.append(result[1])
         return result
 
     return listed
