@@ -482,7 +482,8 @@ async def silencing_robot(relay, relay_only):
     """Run robot and cloud in this process; the TURN server is silent once the robot answered."""
     from go2_webrtc_driver.protocol.cloud import TurnAccount
     from go2_webrtc_driver.sim.cloud import CloudOptions, SimulatedCloud
-    from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
+    from go2_webrtc_driver.sim.options import Options
+    from go2_webrtc_driver.sim.peer import SimulatedGo2
 
     turn = TurnAccount('turn:{}:{}'.format(*relay.address), TURN_USER, TURN_PASSWORD)
     bound = {SERIAL: None}

@@ -12,7 +12,8 @@ from go2_webrtc_driver.connection.remote import RemoteSignaling
 from go2_webrtc_driver.protocol.cloud import TurnAccount
 from go2_webrtc_driver.sim import turn_server
 from go2_webrtc_driver.sim.cloud import CloudOptions, SimulatedCloud
-from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
+from go2_webrtc_driver.sim.options import Options
+from go2_webrtc_driver.sim.peer import SimulatedGo2
 from go2_webrtc_driver.sim.udp_relay import UdpRelay
 
 SERIAL = 'B42D1000TEST0001'

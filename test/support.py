@@ -15,7 +15,8 @@ import time
 import pytest
 
 from go2_webrtc_driver.connection.lan import STA_OFFER, LanSignaling
-from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
+from go2_webrtc_driver.sim.options import Options
+from go2_webrtc_driver.sim.peer import SimulatedGo2
 
 _addresses = itertools.count()
 PATIENCE = 20.0  # s; a bound that only a broken program reaches

@@ -120,7 +120,7 @@ def to_odometry(
     orientation.x, orientation.y, orientation.z, orientation.w = pose.orientation
     linear, angular = message.twist.twist.linear, message.twist.twist.angular
     linear.x, linear.y, linear.z = state.velocity
-    angular.z = state.yaw_speed
+    angular.x, angular.y, angular.z = state.imu.angular_velocity
     message.pose.covariance = _diagonal(POSE_VARIANCE)
     message.twist.covariance = _diagonal(TWIST_VARIANCE)
     return message

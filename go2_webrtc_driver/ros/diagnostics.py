@@ -68,15 +68,16 @@ class Diagnostics:
     def _streams(self, session: RobotSession, now: float) -> DiagnosticStatus:
         values: dict[str, object] = {}
         elapsed = now - self._counted_at
-        for source, arrivals in sorted(session.arrivals.items()):
+        all_arrivals = dict(session.arrivals)  # the loop's thread may add a source meanwhile
+        for source, arrivals in sorted(all_arrivals.items()):
             rate = (arrivals.count - self._counted.get(source, 0)) / elapsed if elapsed else 0.0
             values[f'{source} rate [Hz]'] = f'{rate:.1f}'
             values[f'{source} age [s]'] = f'{now - arrivals.last:.2f}'
         if elapsed >= 0.5:  # a change in between does not shorten the next second
-            self._counted = {source: each.count for source, each in session.arrivals.items()}
+            self._counted = {source: each.count for source, each in all_arrivals.items()}
             self._counted_at = now
         return self._status(
-            'streams', DiagnosticStatus.OK, f'{len(session.arrivals)} so far', values
+            'streams', DiagnosticStatus.OK, f'{len(all_arrivals)} so far', values
         )
 
     def _robot(self, session: RobotSession, latest: Mapping[str, Any]) -> DiagnosticStatus:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -44,24 +44,24 @@ class Services:
         """
         self._node = node
         self._ask = ask
-        # Slow answers keep neither velocities nor each other waiting.
-        self._group = ReentrantCallbackGroup()
+        # A group for each: however often one is asked for what the robot does not answer, it
+        # takes one of the executor's threads, and leaves the others to velocities, stop and damp.
+        group = MutuallyExclusiveCallbackGroup
         self._services = [
             node.create_service(
-                Trigger, f'~/{action.name}', partial(self._act, action),
-                callback_group=self._group,
+                Trigger, f'~/{action.name}', partial(self._act, action), callback_group=group()
             )
             for action in ACTIONS
             if config.allow_acrobatics or not action.acrobatic
         ]  # fmt: skip
         self._services += [
             node.create_service(
-                SetBool, f'~/{name}', partial(self._switch, work), callback_group=self._group
+                SetBool, f'~/{name}', partial(self._switch, work), callback_group=group()
             )
             for name, work in SWITCHES.items()
         ]
         self._requests = node.create_subscription(
-            String, '~/request', self._on_request, 10, callback_group=self._group
+            String, '~/request', self._on_request, 10, callback_group=group()
         )
         self._responses = node.create_publisher(String, '~/response', 10)
 
@@ -143,8 +143,9 @@ def parse_request(text: str) -> Request:
     """
     try:
         content = json.loads(text)
+        json.dumps(content, allow_nan=False)
     except (ValueError, RecursionError):
-        raise ConfigError(f'expected JSON, got {text[:60]!r}') from None
+        raise ConfigError(f'expected JSON without NaN and infinity, got {text[:60]!r}') from None
     if not isinstance(content, dict):
         raise ConfigError(f'expected an object with topic and api_id, got {text[:60]!r}')
     topic, number = content.get('topic'), content.get('api_id')

@@ -12,7 +12,8 @@ from functools import partial
 
 from ..protocol.cloud import TurnAccount
 from .cloud import CloudOptions, SimulatedCloud
-from .peer import Options, SimulatedGo2, serve
+from .options import Options
+from .peer import SimulatedGo2, serve
 from .robot import LYING, STANDING
 from .services import MODES
 

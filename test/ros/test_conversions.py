@@ -83,8 +83,8 @@ def test_a_bad_calibration_file_is_a_config_error(tmp_path, content):
 
 
 def test_odometry_has_the_pose_in_odom_and_the_twist_in_the_body():
-    imu = Imu((0, 0, 0, 1), (0, 0, 0), (0, 0, 9.8), (0, 0, 0), 70.0)
-    state = SportModeState(1.0, 100, 3, 1, 0.3, (1, 2, 3), (0.5, -0.1, 0.0), 0.25, imu)
+    imu = Imu((0, 0, 0, 1), (0.01, 0.02, 0.25), (0, 0, 9.8), (0, 0, 0), 70.0)
+    state = SportModeState(1.0, 100, 3, 1, 0.3, (1, 2, 3), (0.5, -0.1, 0.0), 0.26, imu)
     pose = RobotPose(1.0, (1.0, 2.0, 0.3), (0.0, 0.0, 0.6, 0.8))
     message = conversions.to_odometry(pose, state, to_header(Time(sec=1), 'odom'), 'base_link')
     assert (message.header.frame_id, message.child_frame_id) == ('odom', 'base_link')
@@ -92,7 +92,8 @@ def test_odometry_has_the_pose_in_odom_and_the_twist_in_the_body():
     assert (position.x, position.y, position.z) == (1.0, 2.0, 0.3)
     assert (orientation.z, orientation.w) == (0.6, 0.8)
     twist = message.twist.twist
-    assert (twist.linear.x, twist.linear.y, twist.angular.z) == (0.5, -0.1, 0.25)
+    assert (twist.linear.x, twist.linear.y) == (0.5, -0.1)
+    assert (twist.angular.x, twist.angular.y, twist.angular.z) == (0.01, 0.02, 0.25)
     assert all(message.pose.covariance[index * 7] > 0 for index in range(6))
     assert all(message.twist.covariance[index * 7] > 0 for index in range(6))
 
