@@ -20,6 +20,7 @@ from rclpy.qos import (
 )
 from urdf_parser_py.urdf import URDF
 
+from go2_webrtc_driver.ros.conversions import JOINT_NAMES
 from go2_webrtc_driver.ros.publications import PUBLICATIONS, publisher_qos
 from go2_webrtc_driver.sim import scene
 from go2_webrtc_driver.sim.pose import Pose
@@ -131,6 +132,10 @@ def test_the_model_has_the_joints_of_the_wire_in_its_order(robot):
     assert tuple(revolute(robot)) == JOINTS
 
 
+def test_the_driver_publishes_the_joints_of_the_model():
+    assert JOINT_NAMES == JOINTS
+
+
 def test_every_joint_has_the_published_limits(robot):
     for name, joint in revolute(robot).items():
         part = name.split('_')[1]
@@ -220,8 +225,13 @@ def test_the_view_shows_what_is_published_and_the_model(view):
         if (topic := topic_of(each))
     }
     assert shown == SHOWN
-    for row in PUBLICATIONS:
-        assert SHOWN.get(row.topic) in (None, row.message_type.__name__)
+
+
+def test_what_is_shown_is_published_with_the_type_that_is_shown():
+    published = {row.topic: row.message_type.__name__ for row in PUBLICATIONS}
+    for topic, kind in SHOWN.items():
+        if topic != 'robot_description':  # robot_state_publisher's
+            assert published[topic] == kind
 
 
 def test_every_display_is_on(view):

@@ -15,6 +15,7 @@ from .robot_link import RobotLink
 
 logger = logging.getLogger(__name__)
 
+STAND_UP_TIMEOUT = 5.0  # s, for the body to rise; others wait 3 s without looking
 LYING_HEIGHT = 0.2  # m of body_height; 0.32 recorded of a standing robot, less is a guess
 
 
@@ -24,12 +25,11 @@ class Driving:
 
     Attributes:
         damped: the robot was told to go limp; velocities are ignored until it is told to stand.
-        height: of the body above the floor, as the robot last said [m].
     """
 
     def __init__(self, config: DriverConfig) -> None:
         self.damped = False
-        self.height = float('inf')
+        self._upright = asyncio.Event()
         self._config = config
         self._gate = VelocityGate(velocity_limit(config), config.command_timeout)
         self._is_enabled = False
@@ -61,6 +61,7 @@ class Driving:
             self.damped = True
         if action.name in ('damp', 'stop'):
             self._gate.clear()
+            self._stop_standing_up()
             if link is not None:
                 with suppress(LinkLost):
                     link.stop()
@@ -73,7 +74,14 @@ class Driving:
     def begin(self) -> None:
         """Forget what was commanded and known over an earlier link."""
         self._gate.clear()
-        self.height = float('inf')
+        self._upright.set()  # until the robot says that it lies
+
+    def note_height(self, height: float) -> None:
+        """Note how high the body is above the floor [m]."""
+        if height > LYING_HEIGHT:
+            self._upright.set()
+        else:
+            self._upright.clear()
 
     async def run(self, link: RobotLink) -> None:
         """Drive over one link, until cancelled or LinkLost."""
@@ -82,8 +90,11 @@ class Driving:
             await self._drive(link)
         finally:
             self._is_enabled = False
-            if self._standing_up is not None:
-                self._standing_up.cancel()
+            self._stop_standing_up()
+
+    def _stop_standing_up(self) -> None:
+        if self._standing_up is not None:
+            self._standing_up.cancel()
 
     async def _enable(self, link: RobotLink) -> None:
         try:
@@ -108,24 +119,26 @@ class Driving:
 
     def _may_walk(self, link: RobotLink, velocity: Velocity) -> bool:
         """Whether the robot stands; a stop goes through in any case."""
-        if velocity == STOP or self.height > LYING_HEIGHT:
+        if velocity == STOP or self._upright.is_set():
             return True
         if not self._config.auto_stand:
             self._complaints.warn('the robot lies: call stand_up, or set auto_stand')
         elif self._standing_up is None or self._standing_up.done():
             logger.info('the robot lies: told to stand up')
-            self._standing_up = asyncio.ensure_future(_stand_up(link))
+            self._standing_up = asyncio.ensure_future(self._stand_up(link))
         return False
 
-
-async def _stand_up(link: RobotLink) -> None:
-    """Let the robot stand up and balance; both have one number in every mode."""
-    try:
-        for name in ('stand_up', 'balance_stand'):
-            action = BY_NAME[name]
-            await link.request(action.request(''), action.timeout)
-    except (LinkError, CommandRejected, DecodeError) as error:
-        logger.warning('the robot does not stand up: %s', error)
+    async def _stand_up(self, link: RobotLink) -> None:
+        """Let the robot stand up, then balance; both have one number in every mode."""
+        stand_up, balance = BY_NAME['stand_up'], BY_NAME['balance_stand']
+        try:
+            await link.request(stand_up.request(''), stand_up.timeout)
+            await asyncio.wait_for(self._upright.wait(), STAND_UP_TIMEOUT)
+            await link.request(balance.request(''), balance.timeout)
+        except asyncio.TimeoutError:
+            logger.warning('the robot did not get up within %g s', STAND_UP_TIMEOUT)
+        except (LinkError, CommandRejected, DecodeError) as error:
+            logger.warning('the robot does not stand up: %s', error)
 
 
 def velocity_limit(config: DriverConfig) -> Velocity:

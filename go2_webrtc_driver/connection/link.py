@@ -352,6 +352,9 @@ class Link:
         for futures in self._channel_protocol.pub_sub.future_resolver.pending_callbacks.values():
             for future in futures:
                 future.cancel()
+        for response in self._responses.values():
+            if not response.done():
+                response.set_exception(LinkLost(f'{self.robot}: the link was closed'))
         for task in self._tasks:
             task.cancel()
         if self._valid.done() and not self._valid.cancelled():

@@ -356,7 +356,7 @@ class RobotSession:
             self._set_connected(True, '')
             logger.info('connected: the robot sends data')
         if isinstance(sample, SportModeState):
-            self.driving.height = sample.body_height
+            self.driving.note_height(sample.body_height)
         self._pass_on(packet.topic, sample)
 
     def _pass_on(self, source: str, sample: Any) -> None:

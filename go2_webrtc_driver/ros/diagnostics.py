@@ -76,9 +76,7 @@ class Diagnostics:
         if elapsed >= 0.5:  # a change in between does not shorten the next second
             self._counted = {source: each.count for source, each in all_arrivals.items()}
             self._counted_at = now
-        return self._status(
-            'streams', DiagnosticStatus.OK, f'{len(all_arrivals)} so far', values
-        )
+        return self._status('streams', DiagnosticStatus.OK, f'{len(all_arrivals)} so far', values)
 
     def _robot(self, session: RobotSession, latest: Mapping[str, Any]) -> DiagnosticStatus:
         troubles = [str(fault) for fault in sorted(session.faults, key=str)]

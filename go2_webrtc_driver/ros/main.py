@@ -15,7 +15,10 @@ from rclpy.signals import SignalHandlerOptions
 
 from .node import Go2Driver, share_directory
 
-THREADS = 5  # transitions, velocities, timers, and two slow services
+# s, after which a thread has to let another one run. With Python's 5 ms the executor's threads
+# held the loop up: of 30 pictures a second 5 % were lost, with this 1 %.
+SWITCH_INTERVAL = 0.0005
+THREADS = 40  # at most: every service may wait for the robot in one, and none holds up a velocity
 POLL = 0.1  # s, within which a signal is noticed
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,6 +26,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until SIGINT, SIGTERM or a crash; return the exit status."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
     profile = use_large_shared_memory()
     # Not rclpy's own handlers: they shut the context down while the robot still walks.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)

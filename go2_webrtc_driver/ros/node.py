@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._robot_services: Services | None = None
         self._stamps = Stamps(lambda: self.get_clock().now().nanoseconds)
         self._twist_group = MutuallyExclusiveCallbackGroup()
-        self._diagnostics = Diagnostics(NODE_NAME, '')
+        self._diagnostics = Diagnostics(self._full_name(), '')
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._timers_of_ours = [
             self.create_timer(WANT_PERIOD, self._ask_for_what_is_wanted),
@@ -127,7 +128,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             self._config, [load_calibration(each) for each in _calibration_files(self._config)]
         )
         self._diagnostics = Diagnostics(
-            self.get_fully_qualified_name().lstrip('/'),
+            self._full_name(),
             self._config.serial_number or self._config.robot_ip,
         )
         if self._config.publish_tf and not HAS_TF:
@@ -306,8 +307,11 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             raise LinkLost('the driver is not active')
         try:
             return loop.run(work(session), timeout + STOP_TIMEOUT)
-        except TimeoutError as error:
-            raise LinkLost(f'expected an answer of the robot: {error}') from None
+        except (TimeoutError, CancelledError) as error:
+            raise LinkLost(f'expected an answer of the robot: {error or "ended"}') from None
+
+    def _full_name(self) -> str:
+        return str(self.get_fully_qualified_name()).lstrip('/')
 
     def _tell_state(self) -> None:
         """Publish the diagnostics; called by the timer, and on the loop's thread at a change."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
@@ -23,6 +25,8 @@ from ..protocol.topics import ObstaclesAvoidApi, SportApi, Topic
 
 TIMEOUT = 5.0  # s, for the robot's answer to a switch or a raw request
 FULL_LIGHT = 10
+ANSWERED = 'the robot answered with status 0'
+SENT = 'sent; the robot does not answer this'
 MOVES = {
     (Topic.SPORT_REQUEST.value, SportApi.MOVE.value),
     (Topic.OBSTACLES_AVOID_REQUEST.value, ObstaclesAvoidApi.MOVE.value),
@@ -75,7 +79,7 @@ class Services:
     def publish_response(self, message: Message) -> None:
         """Publish a response of the robot on ``~/response``."""
         content = message.data if isinstance(message.data, dict) else {'data': message.data}
-        self._responses.publish(String(data=json.dumps({'topic': message.topic, **content})))
+        self._respond({'topic': message.topic, **content})
 
     def _act(
         self, action: Action, request: Trigger.Request, response: Trigger.Response
@@ -95,8 +99,8 @@ class Services:
     ) -> Any:
         """Fill a response with what came of the work."""
         try:
-            self._ask(work, timeout)
-            response.success, response.message = True, 'the robot answered with status 0'
+            answer = self._ask(work, timeout)
+            response.success, response.message = True, SENT if answer is None else ANSWERED
         except Go2Error as error:
             response.success, response.message = False, str(error)
         return response
@@ -107,22 +111,25 @@ class Services:
             self._ask(lambda session: session.request(request, TIMEOUT), TIMEOUT)
         except Go2Error as error:
             self._node.get_logger().warning(f'request: {error}')
-            self._responses.publish(String(data=json.dumps({'error': str(error)})))
+            self._respond({'error': str(error)})
+
+    def _respond(self, content: dict[str, Any]) -> None:
+        with suppress(rclpy_implementation.InvalidHandle):  # the node was cleaned up meanwhile
+            self._responses.publish(String(data=json.dumps(content)))
 
 
 Switch = Callable[[RobotSession, bool], Coroutine[Any, Any, Any]]
 
 
-async def _switch_avoidance(session: RobotSession, on: bool) -> None:
-    await session.request(avoid_obstacles(on), TIMEOUT)
+async def _switch_avoidance(session: RobotSession, on: bool) -> Message:
+    return await session.request(avoid_obstacles(on), TIMEOUT)
 
 
-async def _switch_light(session: RobotSession, on: bool) -> None:
-    await session.request(commands.set_brightness(FULL_LIGHT if on else 0), TIMEOUT)
+async def _switch_light(session: RobotSession, on: bool) -> Message:
+    return await session.request(commands.set_brightness(FULL_LIGHT if on else 0), TIMEOUT)
 
 
 async def _switch_lidar(session: RobotSession, on: bool) -> None:
-    """The robot does not answer this one."""
     session.switch_lidar(on)
 
 

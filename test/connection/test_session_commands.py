@@ -182,13 +182,34 @@ def test_a_velocity_for_a_robot_that_lies_is_one_warning_and_a_stop_goes_through
     run(scenario, LYING)
 
 
-def test_with_auto_stand_a_robot_that_lies_is_told_to_stand_up():
+STAND_UP, BALANCE = BY_NAME['stand_up'].mcf, BY_NAME['balance_stand'].mcf
+
+
+def test_with_auto_stand_a_robot_that_lies_is_told_once_to_stand_up_and_then_to_balance():
+    async def scenario(rig, link):
+        await rig.wait_for(lambda: len(rig.samples) == 2)
+        for _ in range(5):
+            rig.session.command(Velocity(0.4))
+            await asyncio.sleep(1 / CONFIG.command_rate)
+        assert [r.api_id for r in link.asked].count(STAND_UP) == 1
+        assert BALANCE not in [r.api_id for r in link.asked]
+        assert Velocity(0.4) not in link.told
+        rig.session.driving.note_height(0.32)
+        await rig.wait_for(lambda: BALANCE in [r.api_id for r in link.asked])
+
+    run(scenario, LYING, config=replace(CONFIG, auto_stand=True))
+
+
+@pytest.mark.parametrize('name', ['damp', 'stop'])
+def test_a_robot_that_was_told_to_go_limp_or_stop_is_not_stood_up_any_more(name):
     async def scenario(rig, link):
         await rig.wait_for(lambda: len(rig.samples) == 2)
         rig.session.command(Velocity(0.4))
-        stand_up, balance = BY_NAME['stand_up'].mcf, BY_NAME['balance_stand'].mcf
-        await rig.wait_for(lambda: [r.api_id for r in link.asked[-2:]] == [stand_up, balance])
-        assert Velocity(0.4) not in link.told
+        await rig.wait_for(lambda: STAND_UP in [r.api_id for r in link.asked])
+        await rig.session.act(BY_NAME[name])
+        rig.session.driving.note_height(0.32)
+        await asyncio.sleep(3 / CONFIG.command_rate)
+        assert BALANCE not in [r.api_id for r in link.asked]
 
     run(scenario, LYING, config=replace(CONFIG, auto_stand=True))
 

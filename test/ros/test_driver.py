@@ -1,117 +1,39 @@
 """The driver as a process over real DDS, against the simulated robot as another one."""
 
-import contextlib
 import json
 import re
 import signal
 
 import numpy as np
 import pytest
-import rclpy
-from geometry_msgs.msg import Twist
-from lifecycle_msgs.msg import State, Transition
-from lifecycle_msgs.srv import ChangeState, GetState
-from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
-from rclpy.node import Node
+from driver_process import (
+    ACTIVATE,
+    CLEANUP,
+    CONFIGURE,
+    DEACTIVATE,
+    SIM,
+    context,
+    driver,
+    robot,
+    robot_ip,
+    set_parameter,
+    told,
+    user,
+    walk,
+)
+from lifecycle_msgs.msg import State
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from remote import LOGIN, SERIAL, TURN_PASSWORD, cloud_arguments, coturn, needs_coturn
 from sensor_msgs.msg import CameraInfo, Image
-from support import free_address, interrupt, process, read_output, wait_for_output, wait_until
+from support import free_address, interrupt, process, read_output, wait_for_output
 
 from go2_webrtc_driver.protocol.topics import SportApi
-from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
 from go2_webrtc_driver.sim import frame_mark
-from go2_webrtc_driver.sim.peer import Options, SimulatedGo2
 
-__all__ = ['coturn']  # a fixture
-CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
-ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE
-DRIVER, SIM = 'go2_webrtc_driver.ros.main', 'go2_webrtc_driver.sim'
+__all__ = ['context', 'coturn', 'robot', 'robot_ip', 'user']  # fixtures
 RELIABLE = QoSProfile(depth=30, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=30, reliability=ReliabilityPolicy.BEST_EFFORT)
-_namespaces = iter(range(10_000))
-
-
-class User(Node):
-    """A node that uses a driver in a namespace of its own."""
-
-    def __init__(self):
-        self.space = f'robot{next(_namespaces)}'
-        super().__init__('user', namespace=self.space)
-        self.odometry = []
-        self.create_subscription(Odometry, 'odom', self.odometry.append, 10)
-        self.cmd_vel = self.create_publisher(Twist, 'cmd_vel', 10)
-
-    def spin(self, seconds=0.02):
-        rclpy.spin_once(self, timeout_sec=seconds)
-
-    def until(self, condition, timeout=20.0):
-        wait_until(condition, timeout, self.spin)
-
-    def call(self, kind, name, request, timeout=20.0):
-        client = self.create_client(kind, f'go2_driver/{name}')
-        assert client.wait_for_service(timeout)
-        future = client.call_async(request)
-        self.until(future.done, timeout)
-        self.destroy_client(client)
-        return future.result()
-
-    def transition(self, number):
-        request = ChangeState.Request(transition=Transition(id=number))
-        return self.call(ChangeState, 'change_state', request).success
-
-    def state(self):
-        return self.call(GetState, 'get_state', GetState.Request()).current_state.id
-
-    def drive(self, x=0.0, y=0.0, yaw=0.0):
-        twist = Twist()
-        twist.linear.x, twist.linear.y, twist.angular.z = x, y, yaw
-        self.cmd_vel.publish(twist)
-
-    @property
-    def speed(self):
-        return self.odometry[-1].twist.twist.linear.x if self.odometry else None
-
-    @property
-    def x(self):
-        return self.odometry[-1].pose.pose.position.x if self.odometry else None
-
-
-@pytest.fixture(scope='module', autouse=True)
-def context():
-    rclpy.init()
-    yield
-    rclpy.shutdown()
-
-
-@pytest.fixture
-def user():
-    node = User()
-    yield node
-    node.destroy_node()
-
-
-@contextlib.contextmanager
-def driver(user, ip, *parameters, env=None):
-    arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{ip}'"]
-    for parameter in parameters:
-        arguments += ['-p', parameter]
-    with process(DRIVER, *arguments, env=env) as started:
-        yield started
-
-
-@pytest.fixture
-def robot_ip():
-    ip = free_address()
-    with process(SIM, '--ip', ip, ready='listens'):
-        yield ip
-
-
-def walk(user, speed=0.5, until=0.4):
-    """Drive forward until the robot reports that it moves."""
-    user.until(lambda: (user.drive(speed), user.speed is not None and user.speed > until)[1])
 
 
 def test_pictures_and_odometry_come_out_and_a_twist_moves_the_robot(user, robot_ip):
@@ -240,21 +162,7 @@ def test_a_signal_ends_every_state_cleanly(user, robot_ip, number, depth):
         assert seconds < 5.0
 
 
-@pytest.fixture
-def robot():
-    """A simulated robot in this process, so that a test can see what it was told."""
-    loop, go2 = EventLoopThread('robot'), SimulatedGo2(Options(ip=free_address()))
-    loop.run(go2.start(), 10.0)
-    yield go2
-    loop.run(go2.stop(), 10.0)
-    loop.stop(10.0)
-
-
 STOP = [(SportApi.MOVE, '{"x": 0.0, "y": 0.0, "z": 0.0}'), (SportApi.STOP_MOVE, '')]
-
-
-def told(robot):
-    return [(api, parameter) for _, api, parameter, _ in robot.requests]
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -357,17 +265,6 @@ def test_the_driver_reaches_a_robot_over_the_cloud_and_never_shows_a_secret(user
             request = GetParameters.Request(names=names.result.names)
             told += str(user.call(GetParameters, 'get_parameters', request))
             assert not [each for each in (*secrets.values(), TURN_PASSWORD) if each in told]
-
-
-def value_of(value):
-    if isinstance(value, str):
-        return ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=value)
-    return ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value)
-
-
-def set_parameter(user, name, value):
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=value_of(value))])
-    return user.call(SetParameters, 'set_parameters', request).results[0]
 
 
 def test_a_bad_parameter_is_mended_by_setting_it(user):
