@@ -46,4 +46,8 @@ def attach(logger: Any) -> LogBridge:
 
 def detach(bridge: LogBridge) -> None:
     """Undo :func:`attach`."""
-    logging.getLogger(PACKAGE).removeHandler(bridge)
+    package = logging.getLogger(PACKAGE)
+    package.removeHandler(bridge)
+    if not package.handlers:
+        package.setLevel(logging.NOTSET)
+        package.propagate = True

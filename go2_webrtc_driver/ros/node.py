@@ -128,11 +128,16 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             self._config, [load_calibration(each) for each in _calibration_files(self._config)]
         )
         self._diagnostics = Diagnostics(
-            self._full_name(),
-            self._config.serial_number or self._config.robot_ip,
+            self._full_name(), self._config.serial_number or self._config.robot_ip
         )
         if self._config.publish_tf and not HAS_TF:
             self.get_logger().warning('tf2_msgs is not installed: nothing is published on /tf')
+        self._create_publishers()
+        self._subscribe()
+        self._robot_services = Services(self, self._config, self._ask)
+        self._loop = EventLoopThread('go2')
+
+    def _create_publishers(self) -> None:
         for row in PUBLICATIONS:
             publisher = self.create_lifecycle_publisher(
                 row.message_type,
@@ -141,6 +146,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
             self._publishers_of.setdefault(row.source, []).append((row, publisher))
+
+    def _subscribe(self) -> None:
         stamped = self._config.cmd_vel_type == 'twist_stamped'
         self._subscription = self.create_subscription(
             TwistStamped if stamped else Twist,
@@ -150,8 +157,6 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             callback_group=self._twist_group,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        self._robot_services = Services(self, self._config, self._ask)
-        self._loop = EventLoopThread('go2')
 
     @transition
     def on_activate(self) -> None:

@@ -5,12 +5,13 @@ import logging
 import re
 
 import pytest
-from aiortc import RTCPeerConnection
+from aiortc import RTCConfiguration, RTCPeerConnection
 from support import lan, simulated_robot
 
 from go2_webrtc_driver.connection import negotiation
 from go2_webrtc_driver.connection.link import open_link
 from go2_webrtc_driver.connection.negotiation import apply_answer
+from go2_webrtc_driver.connection.race_probe import loopback_only
 from go2_webrtc_driver.connection.signaling import Progress
 from go2_webrtc_driver.errors import LinkUnreachable
 from go2_webrtc_driver.protocol.signaling import Answer
@@ -131,7 +132,7 @@ def test_all_ice_agents_of_a_link_share_credentials_that_no_other_link_has():
 
 
 async def offered():
-    connection = RTCPeerConnection()
+    connection = RTCPeerConnection(RTCConfiguration([]))
     connection.createDataChannel('data')
     connection.addTransceiver('video', 'recvonly')
     await connection.setLocalDescription(await connection.createOffer())
@@ -139,7 +140,7 @@ async def offered():
 
 
 async def answered(connection):
-    robot = RTCPeerConnection()
+    robot = RTCPeerConnection(RTCConfiguration([]))
     await robot.setRemoteDescription(connection.localDescription)
     await robot.setLocalDescription(await robot.createAnswer())
     return robot, Answer(robot.localDescription.sdp, 'answer')
@@ -175,4 +176,5 @@ def test_a_step_that_does_not_end_is_bounded_and_named(case, monkeypatch, caplog
             await connection.close()
             await robot.close()
 
-    asyncio.run(main())
+    with loopback_only():
+        asyncio.run(main())

@@ -1,11 +1,13 @@
 """Samples of the robot as messages, against numbers made by hand."""
 
 import json
+import logging
 import math
 
 import cv2
 import numpy as np
 import pytest
+import rclpy.logging
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import BatteryState
@@ -24,6 +26,7 @@ from go2_webrtc_driver.protocol.state import (
     decode_sport_mode_state,
 )
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
+from go2_webrtc_driver.ros import log_bridge
 from go2_webrtc_driver.ros.conversions import (
     to_battery_state,
     to_compressed_image,
@@ -276,3 +279,12 @@ def test_a_bad_raw_request_is_refused(text, why):
 def test_a_velocity_cannot_be_smuggled_past_its_limits(topic, number):
     with pytest.raises(InvalidCommand, match='cmd_vel'):
         parse_request(json.dumps({'topic': topic, 'api_id': number}))
+
+
+def test_the_bridge_to_the_nodes_log_leaves_no_trace():
+    package = logging.getLogger('go2_webrtc_driver')
+    before = package.level, package.propagate
+    bridge = log_bridge.attach(rclpy.logging.get_logger('test'))
+    assert not package.propagate
+    log_bridge.detach(bridge)
+    assert (package.level, package.propagate) == before

@@ -103,7 +103,7 @@ def identity(message):
 @contextlib.asynccontextmanager
 async def talking(go2):
     """Yield a valid client's end of the data channel, and the faults it was told at first."""
-    peer = RTCPeerConnection()
+    peer = RTCPeerConnection(RTCConfiguration([]))
     peer.addTransceiver('audio', 'sendrecv')
     peer.addTransceiver('video', 'recvonly')
     talk = Talk(peer.createDataChannel('data'))
