@@ -13,6 +13,10 @@ Every exception the driver raises, with the one place that handles it.
         └── LinkLost         an open link closed or fell silent
 """
 
+import reprlib
+
+LONGEST_SHOWN = 60  # characters
+
 
 class Go2Error(Exception):
     """Base class of all errors of this package."""
@@ -72,3 +76,9 @@ class LinkRefused(LinkError):
 
 class LinkLost(LinkError):
     """An open link closed, or no packet came for ``silence_timeout`` seconds."""
+
+
+def show(value: object) -> str:
+    """Return a short text for any value in a message; how deep it is does not matter."""
+    text = reprlib.repr(value)
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + '...'

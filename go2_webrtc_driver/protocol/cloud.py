@@ -22,7 +22,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import DecodeError
+from ..errors import DecodeError, show
 from .sealing import json_object, seal, unseal
 
 URLS = {
@@ -144,7 +144,7 @@ def decode_reply(step: str, body: str) -> Reply:
     content = json_object(step, body, secret=True)
     code, message = content.get('code'), content.get('errorMsg')
     if not isinstance(code, int) or isinstance(code, bool):
-        raise DecodeError(step, f'code: expected a whole number, got {code!r:.40}')
+        raise DecodeError(step, f'code: expected a whole number, got {show(code)}')
     return Reply(code, message[:200] if isinstance(message, str) else '', content.get('data'))
 
 
@@ -166,7 +166,7 @@ def decode_turn_account(data: Any, session_key: str) -> TurnAccount:
     content = json_object(ACCOUNT, unseal(ACCOUNT, data, session_key), secret=True)
     url = _text(ACCOUNT, content, 'realm')
     if not _TURN_URL.fullmatch(url):
-        raise DecodeError(ACCOUNT, f'realm: expected turn:host:port, got {url!r:.60}')
+        raise DecodeError(ACCOUNT, f'realm: expected turn:host:port, got {show(url)}')
     return TurnAccount(url, _text(ACCOUNT, content, 'user'), _text(ACCOUNT, content, 'passwd'))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from ..errors import DecodeError
+from ..errors import DecodeError, show
 from .sealing import json_object
 
 GROUP = '231.1.1.1'
@@ -52,7 +52,7 @@ def decode_query(raw: bytes) -> str | None:
     """Return the serial number a query names, None for all; raises DecodeError."""
     query = _object(raw)
     if query.get('name') != NAME:
-        raise DecodeError(_STEP, f'expected the name {NAME}, got {query.get("name")!r:.40}')
+        raise DecodeError(_STEP, f'expected the name {NAME}, got {show(query.get("name"))}')
     return query.get('sn')
 
 
@@ -66,7 +66,7 @@ def decode_sighting(raw: bytes) -> Sighting:
     reply = _object(raw)
     serial_number, address = reply.get('sn'), reply.get('ip', '')
     if not isinstance(serial_number, str) or not _SERIAL_NUMBER.fullmatch(serial_number):
-        raise DecodeError(_STEP, f'sn: expected a serial number, got {serial_number!r:.40}')
+        raise DecodeError(_STEP, f'sn: expected a serial number, got {show(serial_number)}')
     if address:
         _check_address(address)
     return Sighting(serial_number, address or '')
@@ -83,4 +83,4 @@ def _check_address(address: Any) -> None:
             return
     except ValueError:
         pass
-    raise DecodeError(_STEP, f'ip: expected an IP address, got {address!r:.40}')
+    raise DecodeError(_STEP, f'ip: expected an IP address, got {show(address)}')

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import DecodeError
+from ..errors import DecodeError, show
 from .messages import Message
 from .topics import MessageType
 
@@ -82,7 +82,7 @@ def update_faults(known: frozenset[Fault], message: Message) -> frozenset[Fault]
     """
     if message.type is MessageType.FAULTS:
         if not isinstance(message.data, list) or len(message.data) > MOST_FAULTS:
-            raise DecodeError('errors', f'expected a list of faults, got {message.data!r:.40}')
+            raise DecodeError('errors', f'expected a list of faults, got {show(message.data)}')
         return frozenset(_decode(each) for each in message.data)
     fault = _decode(message.data)
     if message.type is MessageType.FAULT_REMOVED:
@@ -92,9 +92,9 @@ def update_faults(known: frozenset[Fault], message: Message) -> frozenset[Fault]
 
 def _decode(entry: Any) -> Fault:
     if not isinstance(entry, list) or len(entry) != 3:
-        raise DecodeError('errors', f'expected [time, source, code], got {entry!r:.40}')
+        raise DecodeError('errors', f'expected [time, source, code], got {show(entry)}')
     _, source, code = entry
     for number in (source, code):
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 31:
-            raise DecodeError('errors', f'expected whole numbers, got {entry!r:.40}')
+            raise DecodeError('errors', f'expected whole numbers, got {show(entry)}')
     return Fault(source, code)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
-from ..errors import DecodeError
+from ..errors import DecodeError, show
 
 
 class Fields:
@@ -21,7 +20,7 @@ class Fields:
     def __init__(self, topic: str, content: Any, path: str = '') -> None:
         """Wrap ``content``, which stands at ``path`` of a packet of ``topic``."""
         if not isinstance(content, Mapping):
-            raise DecodeError(topic, f'{path or "data"}: expected an object, got {_show(content)}')
+            raise DecodeError(topic, f'{path or "data"}: expected an object, got {show(content)}')
         self._topic = topic
         self._content = content
         self._path = path
@@ -79,10 +78,4 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 
 def _got(value: Any) -> str:
-    return 'got nothing' if value is None else f'got {_show(value)}'
-
-
-def _show(value: Any) -> str:
-    """Return a short text for any value; the depth of what the robot sent does not matter."""
-    text = reprlib.repr(value)
-    return text if len(text) <= 60 else text[:57] + '...'
+    return 'got nothing' if value is None else f'got {show(value)}'

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..errors import DecodeError
+from ..errors import DecodeError, show
 from .topics import MessageType
 
 VALIDATION_OK = 'Validation Ok.'
@@ -64,10 +64,12 @@ def parse_message(raw: str | bytes) -> Message:
     try:
         kind = MessageType(envelope.get('type'))
     except ValueError:
-        raise DecodeError('', f'expected a message type, got {envelope.get("type")!r}') from None
+        raise DecodeError(
+            '', f'expected a message type, got {show(envelope.get("type"))}'
+        ) from None
     topic = envelope.get('topic') or ''
     if not isinstance(topic, str):
-        raise DecodeError('', f'expected a topic name, got {topic!r}')
+        raise DecodeError('', f'expected a topic name, got {show(topic)}')
     return Message(kind, topic, envelope.get('data'), envelope.get('info'), payload)
 
 

@@ -24,7 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from ..errors import DecodeError, LinkRefused
+from ..errors import DecodeError, LinkRefused, show
 from .sealing import (
     decode_public_key,
     encode_public_key,
@@ -154,31 +154,32 @@ def decode_plain_answer(step: str, body: str | bytes) -> Answer:
     answer = json_object(step, body)
     sdp, kind = answer.get('sdp'), answer.get('type')
     if not isinstance(sdp, str) or (sdp != REJECT and kind != 'answer'):
-        raise DecodeError(step, f'expected an SDP answer, got type {kind!r:.40}, sdp {sdp!r:.40}')
+        raise DecodeError(step, f'expected an SDP answer, got type {show(kind)}, sdp {show(sdp)}')
     return Answer(sdp, 'answer')
 
 
 def _descramble(data1: Any, scheme: Any, device_key: bytes | None) -> str:
     if not isinstance(data1, str):
-        raise DecodeError(NOTIFY, f'data1: expected text, got {data1!r:.40}')
+        raise DecodeError(NOTIFY, f'data1: expected text, got {show(data1)}')
     if scheme == 1:
         return data1
     if scheme not in (2, 3):
-        raise DecodeError(NOTIFY, f'data2: expected 1, 2 or 3, got {scheme!r:.40}')
+        raise DecodeError(NOTIFY, f'data2: expected 1, 2 or 3, got {show(scheme)}')
     key = SHARED_KEY if scheme == 2 else device_key
     if key is None:
         raise LinkRefused(
             f"{NOTIFY}: data2 is 3: expected the robot's AES key, none is configured"
         )
-    raw = from_base64(NOTIFY, data1)
+    return _open(from_base64(NOTIFY, data1), key, scheme)
+
+
+def _open(raw: bytes, key: bytes, scheme: int) -> str:
     ciphertext, nonce, tag = raw[: -_NONCE - _TAG], raw[-_NONCE - _TAG : -_TAG], raw[-_TAG:]
     try:
         return AESGCM(key).decrypt(nonce, ciphertext + tag, None).decode('ascii')
     except InvalidTag:
-        if scheme == 3:
-            raise LinkRefused(
-                f'{NOTIFY}: data1 does not open with the AES key configured'
-            ) from None
-        raise DecodeError(NOTIFY, 'data1 does not open with the key of scheme 2') from None
+        if scheme == 2:
+            raise DecodeError(NOTIFY, 'data1 does not open with the key of scheme 2') from None
+        raise LinkRefused(f'{NOTIFY}: data1 does not open with the AES key configured') from None
     except ValueError:
         raise DecodeError(NOTIFY, f'data1: expected sealed text, got {len(raw)} bytes') from None

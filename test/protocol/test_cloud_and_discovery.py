@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
-from go2_webrtc_driver.protocol import cloud, discovery, sealing, signaling
+from go2_webrtc_driver.protocol import cloud, discovery, messages, sealing, signaling
 from go2_webrtc_driver.protocol.cloud import Reply, Tokens, TurnAccount
 from go2_webrtc_driver.protocol.discovery import Sighting
 
@@ -104,3 +104,17 @@ def test_whatever_bytes_come_are_refused_with_our_error(raw):
     ):
         with pytest.raises((DecodeError, LinkRefused)):
             attempt()
+
+
+def test_content_as_deep_as_the_parser_takes_is_refused_too():
+    """What can just be parsed cannot be shown a few calls deeper."""
+    for depth in range(900, 1000):
+        deep = '[' * depth + ']' * depth
+        for attempt in (
+            lambda text=deep: discovery.decode_sighting(f'{{"sn": {text}}}'.encode()),
+            lambda text=deep: signaling.decode_plain_answer('step', f'{{"type": {text}}}'),
+            lambda text=deep: cloud.decode_reply('step', f'{{"code": {text}}}'),
+            lambda text=deep: messages.parse_message(f'{{"type": {text}}}'),
+        ):
+            with pytest.raises(DecodeError):
+                attempt()
