@@ -26,7 +26,7 @@ from go2_webrtc_driver.protocol.state import (
     decode_sport_mode_state,
 )
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
-from go2_webrtc_driver.ros import log_bridge
+from go2_webrtc_driver.ros import log_bridge, publications
 from go2_webrtc_driver.ros.conversions import (
     to_battery_state,
     to_compressed_image,
@@ -288,3 +288,16 @@ def test_the_bridge_to_the_nodes_log_leaves_no_trace():
     assert not package.propagate
     log_bridge.detach(bridge)
     assert (package.level, package.propagate) == before
+
+
+def test_where_tf2_msgs_is_installed_the_pose_is_a_transform_too(monkeypatch):
+    """PyPI has no build of tf2_msgs: a stand-in for its one message."""
+    monkeypatch.setattr(publications, 'TFMessage', lambda transforms: transforms)
+    pose = RobotPose(0.0, (1.0, 2.0, 0.32), (0.0, 0.0, 0.6, 0.8))
+    context = publications.Context(DriverConfig(frame_prefix='dog/'), [])
+    (transform,) = publications._transform(pose, STAMP, context)
+    assert transform.header.frame_id == 'dog/odom'
+    assert transform.child_frame_id == 'dog/base_link'
+    assert transform.header.stamp == STAMP
+    silent = publications.Context(DriverConfig(publish_tf=False), [])
+    assert publications._transform(pose, STAMP, silent) is None
