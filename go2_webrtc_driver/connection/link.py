@@ -26,7 +26,15 @@ from unitree_webrtc_connect import (
     webrtc_datachannel,
 )
 
-from ..errors import CommandRejected, DecodeError, LinkBusy, LinkError, LinkLost, LinkRefused
+from ..errors import (
+    CommandRejected,
+    DecodeError,
+    LinkBusy,
+    LinkError,
+    LinkLost,
+    LinkRefused,
+    show,
+)
 from ..protocol import commands, messages
 from ..protocol.commands import Command, Request
 from ..protocol.messages import Message, build_message, parse_message
@@ -394,6 +402,9 @@ def _identity() -> int:
 
 def _status(message: Message) -> int:
     try:
-        return int(message.data['header']['status']['code'])
-    except (TypeError, KeyError, ValueError):
-        raise DecodeError(message.topic, 'expected a response with a status code') from None
+        code = message.data['header']['status']['code']
+    except (TypeError, KeyError):
+        code = None
+    if not isinstance(code, int) or isinstance(code, bool):
+        raise DecodeError(message.topic, f'expected a status code, got {show(code)}')
+    return code

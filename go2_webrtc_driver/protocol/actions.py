@@ -9,6 +9,7 @@ numbers are those of ``topics``; that each of them does what its name says was n
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from .messages import Message
 from .topics import McfApi, MotionSwitcherApi, NormalApi, SportApi, Topic
 
 MCF = 'mcf'
+_MODE_NAME = re.compile('[a-z_]{1,32}')
 ASK_MODE = Request(Topic.MOTION_SWITCHER_REQUEST, MotionSwitcherApi.CHECK_MODE)
 
 
@@ -104,4 +106,4 @@ def decode_mode(response: Message) -> str:
         name = json.loads(response.data['data'])['name']
     except (TypeError, KeyError, ValueError, RecursionError):
         return 'normal'
-    return name if isinstance(name, str) and name else 'normal'
+    return name if isinstance(name, str) and _MODE_NAME.fullmatch(name) else 'normal'

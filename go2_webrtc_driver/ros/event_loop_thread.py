@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import threading
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, TypeVar
 
 T = TypeVar('T')
@@ -25,8 +26,9 @@ class EventLoopThread:
         self._thread.start()
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
-        """Call ``function(*args)`` on the loop soon; never blocks. Any thread."""
-        self._loop.call_soon_threadsafe(function, *args)
+        """Call ``function(*args)`` soon on the loop, unless that has ended; never blocks."""
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(function, *args)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         """
@@ -37,13 +39,17 @@ class EventLoopThread:
             timeout: longest wait [s].
 
         Raises:
-            TimeoutError: no result in time; the coroutine is cancelled.
+            TimeoutError: no result in time; the coroutine is cancelled. Or the loop has ended.
             RuntimeError: called from the loop's own thread, which would deadlock.
         """
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError('run() would wait for its own thread')
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise TimeoutError('the loop has ended') from None
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:

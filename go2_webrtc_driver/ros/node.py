@@ -20,7 +20,6 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
 
 from ..config import DriverConfig
 from ..connection.credentials import load_credentials
@@ -46,7 +45,7 @@ from .publications import (
     wanted_sources,
 )
 from .services import Services
-from .stamps import Stamps
+from .stamps import Stamps, age
 
 NODE_NAME = 'go2_driver'
 STOP_TIMEOUT = 4.0  # s, to stop the robot and close the link
@@ -115,7 +114,12 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._timers_of_ours = [
             self.create_timer(WANT_PERIOD, self._ask_for_what_is_wanted),
-            self.create_timer(DIAGNOSTICS_PERIOD, self._tell_state),
+            # A group of its own: a transition that waits for the robot does not silence it.
+            self.create_timer(
+                DIAGNOSTICS_PERIOD,
+                self._tell_state,
+                callback_group=MutuallyExclusiveCallbackGroup(),
+            ),
         ]
 
     @transition
@@ -256,12 +260,11 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
 
     def _on_stamped_cmd_vel(self, message: TwistStamped) -> None:
         """Drop what is too old to act on; a stamp of zero says nothing of the age."""
-        sent_at = Time.from_msg(message.header.stamp, clock_type=self.get_clock().clock_type)
-        age = (self.get_clock().now() - sent_at).nanoseconds * 1e-9
         limit = self._config.command_timeout
-        if sent_at.nanoseconds and age > limit:
+        found = age(message.header.stamp, self.get_clock().now().nanoseconds)
+        if found > limit:
             self.get_logger().warning(
-                f'cmd_vel dropped: expected one at most {limit:g} s old, got one of {age:.3g} s',
+                f'cmd_vel dropped: expected one at most {limit:g} s old, got one of {found:.3g} s',
                 throttle_duration_sec=WARNING_PERIOD,
             )
             return

@@ -76,6 +76,14 @@ class Services:
         self._node.destroy_subscription(self._requests)
         self._node.destroy_publisher(self._responses)
 
+    def _respond(self, content: dict[str, Any]) -> None:
+        try:
+            text = json.dumps(content)
+        except (ValueError, RecursionError) as error:
+            text = json.dumps({'error': f'expected a response that can be shown, got: {error}'})
+        with suppress(rclpy_implementation.InvalidHandle):  # the node was cleaned up meanwhile
+            self._responses.publish(String(data=text))
+
     def publish_response(self, message: Message) -> None:
         """Publish a response of the robot on ``~/response``."""
         content = message.data if isinstance(message.data, dict) else {'data': message.data}
@@ -112,10 +120,6 @@ class Services:
         except Go2Error as error:
             self._node.get_logger().warning(f'request: {error}')
             self._respond({'error': str(error)})
-
-    def _respond(self, content: dict[str, Any]) -> None:
-        with suppress(rclpy_implementation.InvalidHandle):  # the node was cleaned up meanwhile
-            self._responses.publish(String(data=json.dumps(content)))
 
 
 Switch = Callable[[RobotSession, bool], Coroutine[Any, Any, Any]]

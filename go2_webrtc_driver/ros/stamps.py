@@ -32,3 +32,9 @@ class Stamps:
         stamp = last + 1 if 0 <= last - now < LARGEST_STEP_BACK else now
         self._last[source] = stamp
         return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
+
+
+def age(stamp: Time, now: int) -> float:
+    """Return the age [s] of a stamp at ``now`` [ns]; 0 of one that says nothing, of zeros."""
+    sent = stamp.sec * 1_000_000_000 + stamp.nanosec
+    return (now - sent) * 1e-9 if sent else 0.0

@@ -8,7 +8,14 @@ from aiohttp import web
 from support import free_address, lan, process, simulated_robot, until
 
 from go2_webrtc_driver.connection.link import open_link
-from go2_webrtc_driver.errors import CommandRejected, LinkBusy, LinkError, LinkLost, LinkRefused
+from go2_webrtc_driver.errors import (
+    CommandRejected,
+    DecodeError,
+    LinkBusy,
+    LinkError,
+    LinkLost,
+    LinkRefused,
+)
 from go2_webrtc_driver.errors import LinkUnreachable as Unreachable
 from go2_webrtc_driver.protocol import signaling
 from go2_webrtc_driver.protocol.commands import Request
@@ -154,6 +161,26 @@ def test_garbage_on_the_data_channel_is_an_error_in_the_stream_and_the_link_live
             link.subscribe(SPORT)
             assert await asyncio.wait_for(next_packet(link, SPORT), 10.0)
             await link.stop_and_confirm()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize('code', ['"0"', 'null', '[]', '1.5', 'true'])
+def test_a_response_whose_status_is_no_whole_number_is_a_decode_error(code):
+    async def main():
+        async with simulated_robot() as (go2, ip), open_link(lan(ip), 10.0) as link:
+            go2.muted = True
+            asking = asyncio.ensure_future(
+                link.request(Request(Topic.SPORT_REQUEST, SportApi.HELLO), 5.0)
+            )
+            await until(lambda: link._responses)
+            (identity,) = link._responses
+            link._on_message(
+                f'{{"type": "res", "topic": "x", "data": {{"header": {{"identity": {{"id": '
+                f'{identity}}}, "status": {{"code": {code}}}}}}}}}'
+            )
+            with pytest.raises(DecodeError, match='status code'):
+                await asking
 
     asyncio.run(main())
 

@@ -59,6 +59,7 @@ def test_a_gait_of_the_other_mode_is_refused():
         ({'data': '{"name": ""}'}, 'normal'), ({'data': '{"name": 7}'}, 'normal'),
         ({'data': 'garbage'}, 'normal'), ({'data': None}, 'normal'), ({}, 'normal'),
         (None, 'normal'), ({'data': '[' * 100_000}, 'normal'),
+        ({'data': '{"name": "\\ud800"}'}, 'normal'), ({'data': '{"name": "a\\nb"}'}, 'normal'),
     ],
 )  # fmt: skip
 def test_the_mode_is_what_the_robot_says_or_normal(data, mode):

@@ -64,3 +64,11 @@ def test_stop_lets_tasks_clean_up_and_ends_the_thread():
     thread.stop(5.0)
     assert said == ['StopMove']
     assert 'go2-ends' not in [each.name for each in threading.enumerate()]
+
+
+def test_what_comes_after_the_end_of_the_loop_is_dropped_or_in_vain():
+    thread = EventLoopThread('test')
+    thread.stop(1.0)
+    thread.post(print, 'never')
+    with pytest.raises(TimeoutError, match='has ended'):
+        thread.run(asyncio.sleep(0), 1.0)

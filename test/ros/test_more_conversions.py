@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import types
 
 import cv2
 import numpy as np
@@ -37,8 +38,8 @@ from go2_webrtc_driver.ros.conversions import (
     to_transform,
 )
 from go2_webrtc_driver.ros.diagnostics import Diagnostics
-from go2_webrtc_driver.ros.services import parse_request
-from go2_webrtc_driver.ros.stamps import Stamps
+from go2_webrtc_driver.ros.services import Services, parse_request
+from go2_webrtc_driver.ros.stamps import Stamps, age
 
 STAMP = Time(sec=12, nanosec=34)
 
@@ -301,3 +302,20 @@ def test_where_tf2_msgs_is_installed_the_pose_is_a_transform_too(monkeypatch):
     assert transform.header.stamp == STAMP
     silent = publications.Context(DriverConfig(publish_tf=False), [])
     assert publications._transform(pose, STAMP, silent) is None
+
+
+@pytest.mark.parametrize('depth', [10, 900, 990, 5000])
+def test_a_response_of_any_depth_ends_nothing(depth):
+    sent = []
+    services = Services.__new__(Services)
+    services._responses = types.SimpleNamespace(publish=sent.append)
+    data = []
+    for _ in range(depth):
+        data = [data]
+    services.publish_response(Message(MessageType.RESPONSE, 'rt/x/response', {'data': data}))
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(('sec', 'fresh'), [(-1, False), (-(2**31), False), (0, True), (5, True)])
+def test_the_age_of_a_stamp_is_found_whatever_the_stamp(sec, fresh):
+    assert (age(Time(sec=sec, nanosec=0), 5_400_000_000) <= 0.5) is fresh
