@@ -88,6 +88,18 @@ class DriverConfig:
     silence_timeout: float = parameter(
         3.0, 'Silence of the robot that means a lost link [s]', range=(0.5, 60.0)
     )
+    video_timeout: float = parameter(
+        2.0,
+        'Time without a picture after which the video is asked for again [s]; after three times '
+        'in vain the link counts as lost',
+        range=(0.5, 60.0),
+    )
+    on_link_lost: str = parameter(
+        'reconnect',
+        'What the driver does when a link is lost: reconnect, by itself; deactivate the node; '
+        'shutdown, and end its process with status 1',
+        choices=('reconnect', 'deactivate', 'shutdown'),
+    )
     image_encoding: str = parameter(
         'bgr8', 'Encoding of camera/image_raw', choices=('bgr8', 'rgb8', 'mono8')
     )
@@ -164,8 +176,26 @@ class DriverConfig:
     max_angular_z: float = parameter(
         1.5, 'Limit of |angular.z| of cmd_vel [rad/s]', range=(0.0, 4.0), live=True
     )
+    max_linear_acceleration: float = parameter(
+        2.5,
+        'How fast the speed along x and y may grow [m/s^2]; slowing down is not limited',
+        range=(0.1, 50.0),
+        live=True,
+    )
+    max_angular_acceleration: float = parameter(
+        3.2,
+        'How fast the turn rate may grow [rad/s^2]; slowing down is not limited',
+        range=(0.1, 50.0),
+        live=True,
+    )
     command_timeout: float = parameter(
         0.5, 'Age at which a Twist expires and the robot is stopped [s]', range=(0.05, 2.0)
+    )
+    blind_timeout: float = parameter(
+        0.5,
+        'Time without data from the robot after which it is stopped and takes no velocity, before '
+        'the link counts as lost [s]',
+        range=(0.1, 60.0),
     )
     command_rate: float = parameter(
         20.0, 'Rate at which a valid Twist is repeated to the robot [Hz]', range=(5.0, 50.0)
