@@ -6,6 +6,7 @@ import logging
 import time
 
 PERIOD = 10.0  # s
+MOST_KINDS = 256  # that are remembered
 
 
 class Complaints:
@@ -19,6 +20,8 @@ class Complaints:
         """Log ``text % arguments``; the kind of thing is ``text``."""
         now = time.monotonic()
         level = logging.DEBUG
+        if len(self._warned_at) > MOST_KINDS:
+            self._warned_at.clear()
         if now - self._warned_at.get(text, float('-inf')) > PERIOD:
             self._warned_at[text], level = now, logging.WARNING
         self._logger.log(level, text, *arguments)

@@ -19,6 +19,8 @@ from .signaling import Network, Progress
 AP_ADDRESS = '192.168.12.1'  # of every robot, on the Wi-Fi network it makes itself
 STA_OFFER, AP_OFFER = 'STA_localNetwork', ''  # what the two methods call themselves
 CONNECT_TIMEOUT = 1.5  # s, for a port to accept, before the older one is tried
+KNOCK_PERIOD = 0.05  # s, between two looks whether a robot that was away is back
+KNOCK_TIMEOUT = 0.5  # s
 LARGEST_BODY = 256 * 1024  # bytes; an answer has about 6 000
 
 
@@ -87,6 +89,20 @@ class LanSignaling:
                 f'{signaling.OLD_PORT}, got: {error or type(error).__name__}'
             ) from error
 
+    async def wait_for_return(self) -> None:
+        """Return when the robot accepts connections, after it was seen not to."""
+        was_away = False
+        while True:
+            is_there = bool(self._address) and await self._accepts()
+            if is_there and was_away:
+                return
+            was_away = not is_there
+            await asyncio.sleep(KNOCK_PERIOD)
+
+    async def _accepts(self) -> bool:
+        ports = (signaling.PORT, signaling.OLD_PORT)
+        return any([await _accepts(self._address, port) for port in ports])
+
     async def _exchange(self, offer: dict[str, Any], progress: Progress) -> Answer:
         session_key = secrets.token_hex(16)
         progress.wait_for(f'an answer to {signaling.NOTIFY}')
@@ -132,6 +148,24 @@ async def _read(url: str, response: aiohttp.ClientResponse) -> str:
     return content.decode('utf-8', 'replace')
 
 
+async def _accepts(address: str, port: int) -> bool:
+    """Whether something listens there; the connection is closed at once."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(_family(address), socket.SOCK_STREAM) as knocking:
+        knocking.setblocking(False)
+        task = asyncio.ensure_future(loop.sock_connect(knocking, (address, port)))
+        try:
+            await asyncio.wait({task}, timeout=KNOCK_TIMEOUT)
+        finally:
+            task.cancel()
+            outcome = (await asyncio.gather(task, return_exceptions=True))[0]
+        return outcome is None
+
+
+def _family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ':' in address else socket.AF_INET
+
+
 def local_address_towards(address: str, port: int) -> str:
     """
     Return our address on the interface that reaches ``address``; sends nothing.
@@ -139,8 +173,7 @@ def local_address_towards(address: str, port: int) -> str:
     Raises:
         LinkUnreachable: no interface does.
     """
-    family = socket.AF_INET6 if ':' in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((address, port))
         except OSError as error:

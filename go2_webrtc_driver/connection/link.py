@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection
+from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, rtcsctptransport
 from aiortc.mediastreams import MediaStreamError
 from av import VideoFrame
 from unitree_webrtc_connect import (
@@ -43,10 +43,12 @@ from ..protocol.signaling import REJECT
 from ..protocol.topics import MessageType
 from ..velocity_gate import STOP, Velocity
 from . import aiortc_patch
+from .complaints import Complaints
 from .ice import gather_on, has_relay, share_credentials
 from .negotiation import apply_answer
+from .rate_limit import RateLimit
 from .signaling import Network, Progress, Signaling
-from .video import Newest
+from .video import Newest, skip_what_is_lost
 
 logger = logging.getLogger(__name__)
 
@@ -54,8 +56,12 @@ CLOSE_TIMEOUT = 2.0  # s
 STOP_TIMEOUT = 0.5  # s, for the robot to confirm that it stops
 ENABLE_TIMEOUT = 2.0  # s, for the robot to answer what makes it take velocities
 MOST_QUEUED = 512  # messages; a flood drops the oldest
-MOST_BUFFERED = 16 * 1024  # bytes not yet sent, beyond which a Move would be stale
+MOST_BUFFERED = 2048  # bytes not yet sent, about ten Moves, beyond which one more would be stale
+STOP_WINDOW = 16 * 1024  # bytes that may be on their way when the robot is told to stop
 MOST_VALIDATIONS = 3
+MOST_MESSAGES = 1000.0  # a second; a robot asked for everything sends about 60
+LARGEST_ECHO = 4096  # bytes of a message that the library sees; it sends probes back as they are
+MOST_PIXELS = 1920 * 1088  # of a picture; the largest known is 1920x1080
 
 LIBRARY_TYPES = {
     MessageType.VALIDATION,
@@ -63,6 +69,11 @@ LIBRARY_TYPES = {
     MessageType.HEARTBEAT,
     MessageType.INNER_REQUEST,
 }
+
+# aiortc sends what was lost again after 3 s at first, 1 s at least and 60 s at most, and measures
+# by a clock that may be set: too late for a stop. libwebrtc begins with 0.5 s and has 0.4 s at
+# least, which is longer than the 0.2 s that a peer may take to acknowledge a single message.
+vars(rtcsctptransport).update(SCTP_RTO_INITIAL=0.5, SCTP_RTO_MIN=0.3, SCTP_RTO_MAX=2.0)
 
 # The library prints its states and the robot's faults on standard output.
 webrtc_datachannel.print_status = lambda kind, status: logger.debug('%s: %s', kind, status)
@@ -101,6 +112,8 @@ class Link:
         self._responses: dict[int, asyncio.Future[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
+        self._rate = RateLimit(MOST_MESSAGES, MOST_MESSAGES)
+        self._complaints = Complaints(logger)
         self._closing = False
         self._connection = RTCPeerConnection(RTCConfiguration([*network.ice_servers]))
         self._library = UnitreeWebRTCConnection(WebRTCConnectionMethod.LocalSTA)
@@ -183,14 +196,34 @@ class Link:
     def move(self, velocity: Velocity) -> None:
         """Send a velocity; a non-zero one is dropped while older ones are still unsent."""
         if velocity != STOP and self._channel.bufferedAmount > MOST_BUFFERED:
-            logger.warning('%s does not read: a Move was dropped', self.robot)
+            self._complaints.warn('%s does not read: Moves are dropped', self.robot)
             return
         self.send(self._motion.move(velocity.x, velocity.y, velocity.yaw))
 
     def stop(self) -> None:
         """Tell the robot to stop: a zero velocity ends the stream of them, then StopMove."""
         self.move(STOP)
+        self.stop_again()
+
+    def stop_again(self) -> None:
+        """Tell the robot to stop, and send again what it has not acknowledged yet."""
         self.send(commands.STOP_MOVE)
+        association: Any = self._connection.sctp
+        if (
+            association._sent_queue
+        ):  # messages keep their order: a lost Move would hold the stop up
+            association._t3_cancel()
+            association._t3_expired()
+        association._cwnd = max(association._cwnd, STOP_WINDOW)
+
+    def renew_video(self) -> None:
+        """Ask for the pictures anew, and forget what waits for packets that were lost for good."""
+        self.switch_video(False)
+        self.switch_video(True)
+        for receiver in self._connection.getReceivers():
+            skip_what_is_lost(receiver)
+            for source in receiver.getSynchronizationSources():
+                self._spawn(receiver._send_rtcp_pli(source.source))
 
     async def stop_and_confirm(self) -> None:
         """Stop the robot, leave it to its owner's remote, and await its word, bounded."""
@@ -280,25 +313,48 @@ class Link:
             while True:
                 frame = await track.recv()
                 if isinstance(frame, VideoFrame):
-                    self.frames.put(frame)
+                    self._take(frame)
         except MediaStreamError:
             logger.debug('%s ended its %s track', self.robot, track.kind)
 
+    def _take(self, frame: VideoFrame) -> None:
+        if frame.width * frame.height <= MOST_PIXELS:
+            self.frames.put(frame)
+            return
+        self._complaints.warn(
+            'dropped a picture: expected at most %d pixels, got %d x %d',
+            MOST_PIXELS, frame.width, frame.height,
+        )  # fmt: skip
+
     def _on_message(self, raw: str | bytes) -> None:
+        if not self._rate.allows(asyncio.get_running_loop().time()):
+            self._complaints.warn(
+                'dropped messages (%d so far): expected at most %g a second from the robot',
+                self._rate.refused, MOST_MESSAGES,
+            )  # fmt: skip
+            return
         try:
             message = parse_message(raw)
         except DecodeError as error:
             self._put(error)
             return
-        if message.type in LIBRARY_TYPES:
+        if message.type in LIBRARY_TYPES and self._may_be_answered(raw):
             self._hand_to_library(message)
         elif message.type is MessageType.RESPONSE:
             self._resolve(message)
         self._put(message)
 
+    def _may_be_answered(self, raw: str | bytes) -> bool:
+        """Whether what the library may echo leaves room for the next Move."""
+        return len(raw) <= LARGEST_ECHO and self._channel.bufferedAmount <= MOST_BUFFERED
+
     def _hand_to_library(self, message: Message) -> None:
         if message.type is MessageType.ERROR and self._is_refused():
             return
+        if message.data == messages.VALIDATION_OK:
+            self._refusals = 0  # a link may be asked for its validation again after hours
+            if self._valid.done():  # the library would start one more heartbeat
+                return
         content = {
             'type': message.type.value,
             'topic': message.topic,
@@ -316,19 +372,22 @@ class Link:
             asyncio.InvalidStateError,  # it answers who waits no more
         ) as error:  # fmt: skip
             logger.debug('the library cannot handle %.80r: %r', content, error)
+        # Chunks of files that nobody has asked for would be kept for ever.
+        self._channel_protocol.pub_sub.future_resolver.chunk_data_storage.clear()
 
     def _is_refused(self) -> bool:
         """Count "Validation Needed."; the library would answer it for ever."""
         self._refusals += 1
         if self._refusals <= MOST_VALIDATIONS:
             return False
-        if not self._valid.done():
-            self._valid.set_exception(
-                LinkRefused(
-                    f'{self.robot}: expected "{messages.VALIDATION_OK}", got '
-                    f'"{messages.VALIDATION_NEEDED}" {self._refusals} times'
-                )
-            )
+        error = LinkRefused(
+            f'{self.robot}: expected "{messages.VALIDATION_OK}", got '
+            f'"{messages.VALIDATION_NEEDED}" {self._refusals} times'
+        )
+        if self._valid.done():
+            self._put(error)
+        else:
+            self._valid.set_exception(error)
         return True
 
     def _resolve(self, message: Message) -> None:
@@ -372,17 +431,26 @@ class Link:
 
 @asynccontextmanager
 async def open_link(
-    signaling: Signaling, timeout: float, motion: Motion = MOTIONS['sport']
+    signaling: Signaling,
+    timeout: float,
+    motion: Motion = MOTIONS['sport'],
+    is_news: bool = True,
 ) -> AsyncIterator[Link]:
     """
-    Open a link to a robot within ``timeout`` seconds, and close it in the end.
+    Open a link to a robot, and close it in the end.
+
+    Args:
+        signaling: the way there.
+        timeout: for the link to be open [s].
+        motion: how velocities reach the robot.
+        is_news: whether to log what is waited for, beyond DEBUG.
 
     Raises:
         LinkError: as :meth:`Link.open` and the methods of ``signaling`` do.
         ConfigError: the installed aiortc is not one the patch knows.
     """
     aiortc_patch.apply()
-    progress = Progress(signaling.robot)
+    progress = Progress(signaling.robot, is_news)
     begun = asyncio.get_running_loop().time()
     link = None
     try:

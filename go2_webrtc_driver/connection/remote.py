@@ -11,7 +11,7 @@ from typing import Any
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
-from ..errors import LinkUnreachable
+from ..errors import LinkUnreachable, show
 from ..protocol import cloud, sealing
 from ..protocol.cloud import TurnAccount
 from ..protocol.signaling import Answer, decode_answer
@@ -84,18 +84,39 @@ class RemoteSignaling:
         data = await self._cloud.call(progress, 'POST', cloud.CONNECT, fields)
         return self._cloud.decoded(decode_answer, cloud.CONNECT, data, session_key)
 
+    async def wait_for_return(self) -> None:
+        """Never return: the cloud tells only who asks whether the robot is online."""
+        await asyncio.Event().wait()
+
     async def _turn_account(self, progress: Progress) -> TurnAccount:
         session_key = secrets.token_hex(16)
         data = await self._cloud.call(
             progress, 'POST', cloud.ACCOUNT, self._sealed_fields(session_key)
         )
-        return self._cloud.decoded(cloud.decode_turn_account, data, session_key)
+        account = self._cloud.decoded(cloud.decode_turn_account, data, session_key)
+        self._cloud.hide(account.password)
+        if not (account.username + account.password).isprintable():
+            raise self._cloud.unusable(f'{cloud.ACCOUNT}: expected printable user and passwd')
+        if not _can_be_looked_up(account.url):
+            raise self._cloud.unusable(
+                f'{cloud.ACCOUNT}: expected the name of a TURN server, got {show(account.url)}'
+            )
+        return account
 
     def _sealed_fields(self, session_key: str) -> dict[str, Any]:
         return {
             'sn': self._serial_number,
             'sk': sealing.seal_key(session_key, self._public_key),
         }
+
+
+def _can_be_looked_up(url: str) -> bool:
+    """Whether the name in it has the form that a resolver takes; others raise UnicodeError."""
+    try:
+        parse_stun_turn_uri(url)['host'].encode('idna')
+    except UnicodeError:
+        return False
+    return True
 
 
 async def _local_address_towards(url: str) -> str:

@@ -49,11 +49,17 @@ class RobotLink(Protocol):
     def switch_video(self, on: bool) -> None:
         """Ask the robot to start or stop its camera."""
 
+    def renew_video(self) -> None:
+        """Ask anew for pictures that do not come."""
+
     def move(self, velocity: Velocity) -> None:
         """Send a velocity."""
 
     def stop(self) -> None:
         """Tell the robot to stop."""
+
+    def stop_again(self) -> None:
+        """Tell the robot once more to stop; whatever was lost is sent again at once."""
 
     async def stop_and_confirm(self) -> None:
         """Tell the robot to stop and wait, bounded, for its word."""

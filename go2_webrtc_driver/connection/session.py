@@ -31,7 +31,8 @@ from ..protocol.topics import MessageType, Topic
 from ..velocity_gate import Velocity
 from .complaints import Complaints
 from .driving import Driving
-from .reconnect import OPERATOR_DELAY, delays, needs_operator
+from .liveness import DATA, HEARTBEAT, PictureWatch, SignsOfLife, Verdict
+from .reconnect import Outage
 from .robot_link import RobotLink
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,14 @@ logger = logging.getLogger(__name__)
 CAMERA = 'camera'  # the source name of video frames; all others are topics of the robot
 MODE_TIMEOUT = 2.0  # s, for the robot to tell its mode; older ones do not
 SETTING_TIMEOUT = 2.0  # s
+WATCH_PERIOD = 0.1  # s, within which an overdue sign of life is noticed
+OWNER_TIMEOUT = 1.0  # s, of silence of whoever owns the session, after which it counts as dead
 FAULT_MESSAGES = (MessageType.FAULTS, MessageType.FAULT_ADDED, MessageType.FAULT_REMOVED)
+
+
+async def never() -> None:
+    """Wait until cancelled."""
+    await asyncio.Event().wait()
 
 
 @dataclass
@@ -66,6 +74,9 @@ class RobotSession:
         driving: sends the commanded velocity.
         connected: whether a link is open and the robot has been heard on it.
         reason: why it is not connected; empty if it is.
+        away_since: since when it is not, on the loop's clock [s].
+        owner_is_stuck: whether :meth:`note_owner` is overdue.
+        pictures: whether those that are wanted come.
         links: number of links on which the robot has been heard.
         dropped: number of packets that could not be decoded.
         arrivals: what has come, by source.
@@ -78,28 +89,36 @@ class RobotSession:
         config: DriverConfig,
         decoders: Mapping[str, Decoder],
         sources: Iterable[str],
-        open_link: Callable[[], AbstractAsyncContextManager[RobotLink]],
+        open_link: Callable[[bool], AbstractAsyncContextManager[RobotLink]],
         on_open: Callable[[], None],
         on_sample: Callable[[str, Any], None],
         on_crash: Callable[[BaseException], None],
         on_response: Callable[[Message], None] = lambda message: None,
         on_change: Callable[[], None] = lambda: None,
+        on_lost: Callable[[], None] = lambda: None,
+        wait_for_return: Callable[[], Coroutine[Any, Any, None]] = never,
     ) -> None:
         """
         Args:
             config: limits, rates and timeouts.
             decoders: what to decode, by topic.
             sources: topics to subscribe to, and ``CAMERA`` for pictures.
-            open_link: makes a new link; raises LinkError.
+            open_link: makes a new link; raises LinkError. It is told whether this attempt is
+                news: nothing has failed before it.
             on_open: called when a link has opened: what was known of the robot is old.
             on_sample: called with (source, decoded sample), on this thread.
             on_crash: called, on this thread, with what ended the session but must not.
             on_response: called with every response of the robot to a request.
             on_change: called when an attribute that a person cares about has changed.
+            on_lost: called when a link was lost and ``on_link_lost`` says not to reconnect.
+            wait_for_return: returns when a robot that was away is seen to be back.
         """
         self.driving = Driving(config)
         self.connected = False
         self.reason = 'connecting'
+        self.away_since = 0.0
+        self.owner_is_stuck = False
+        self.pictures = PictureWatch(config.video_timeout)
         self.links = 0
         self.dropped = 0
         self.arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
@@ -114,10 +133,14 @@ class RobotSession:
         self._on_crash = on_crash
         self._on_response = on_response
         self._on_change = on_change
+        self._on_lost = on_lost
+        self._wait_for_return = wait_for_return
+        self._signs = SignsOfLife(config.silence_timeout)
+        self._owner_seen_at = float('inf')
         self._link: RobotLink | None = None
         self._spawned: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._heard_at = 0.0
+        self._ever_heard = False
         self._heard = asyncio.Event()
         self._complaints = Complaints(logger)
 
@@ -129,6 +152,7 @@ class RobotSession:
             LinkError: the first attempt failed or gave no data within ``connect_timeout``,
                 or :meth:`stop` was called meanwhile; nothing is left running.
         """
+        self.away_since = asyncio.get_running_loop().time()
         task = self._task = asyncio.ensure_future(self._run())
         task.add_done_callback(self._on_done)
         if self._config.wait_for_robot:
@@ -169,30 +193,53 @@ class RobotSession:
 
     async def _run(self) -> None:
         """Serve the robot until cancelled; a lost link is opened again."""
-        waits = delays(random.Random())
+        outage = Outage(random.Random())
         while True:
             self._heard.clear()
             try:
-                async with self._open_link() as link:
+                async with self._open_link(outage.is_new) as link:
                     await self._serve(link)
             except LinkError as error:
-                if self._config.wait_for_robot and not self._ever_heard:
-                    raise
                 if self._heard.is_set():
-                    waits = delays(random.Random())
-                wait = OPERATOR_DELAY if needs_operator(error) else next(waits)
-                level = logging.ERROR if needs_operator(error) else logging.WARNING
-                logger.log(level, '%s; next attempt in %.1f s', error, wait)
+                    outage = Outage(random.Random(), asyncio.get_running_loop().time())
+                elif self._config.wait_for_robot and not self._ever_heard:
+                    raise
                 self._set_connected(False, str(error))
-                await asyncio.sleep(wait)
+                if self._heard.is_set() and self._config.on_link_lost != 'reconnect':
+                    logger.error('%s; on_link_lost: %s', error, self._config.on_link_lost)
+                    self._on_lost()
+                    return
+                await self._rest(outage, error)
+
+    async def _rest(self, outage: Outage, error: LinkError) -> None:
+        """Wait before the next attempt, less if the robot is seen to come back."""
+        now = asyncio.get_running_loop().time()
+        wait = outage.delay(error, now)
+        level = logging.ERROR if outage.needs_operator(error, now) else logging.WARNING
+        level = level if outage.is_news(error) else logging.DEBUG
+        logger.log(level, '%s; next attempt in %.1f s', error, wait)
+        returned = asyncio.ensure_future(self._wait_for_return())
+        try:
+            await asyncio.wait({returned}, timeout=wait)
+            if returned.done():
+                returned.result()
+        finally:
+            returned.cancel()
 
     def command(self, velocity: Velocity) -> None:
         """Take a new velocity."""
         self.driving.command(velocity, self.connected)
 
+    def note_owner(self) -> None:
+        """Take a sign of life of whoever owns the session; one that stops giving any is dead."""
+        self._owner_seen_at = asyncio.get_running_loop().time()
+        if self.owner_is_stuck:
+            self.driving.halt()  # what waited for it, and comes just now, is old
+
     def want(self, sources: Iterable[str]) -> None:
         """Ask the robot for exactly these sources, now and on every later link."""
         before, self._sources = self._sources, frozenset(sources)
+        self.pictures.want(CAMERA in self._sources, asyncio.get_running_loop().time())
         if self._link is None:
             return
         with suppress(LinkLost):  # the next link asks for them all
@@ -210,7 +257,7 @@ class RobotSession:
             CommandRejected: the robot does not do it.
             LinkLost: the robot is away, or does not answer in time.
         """
-        self.driving.before(action, self._link)
+        self.driving.before(action)
         if action.normal != action.mcf:
             await self._ask_mode()
         response = await self.request(action.request(self.mode), action.timeout)
@@ -235,37 +282,36 @@ class RobotSession:
             raise LinkLost(f'the robot is not connected: {self.reason}')
         self._link.send(commands.switch_lidar(on))
 
-    @property
-    def _ever_heard(self) -> bool:
-        return self._heard_at > 0.0
-
     async def _serve(self, link: RobotLink) -> None:
         """Receive, drive and watch until one of them fails; leave the robot stopped."""
-        self._begin(link)
-        opened_at = asyncio.get_running_loop().time()
         work = (
             self._receive(link),
             self._take_pictures(link),
             self.driving.run(link),
-            self._watch_silence(opened_at),
+            self._watch(link),
         )
         tasks = [asyncio.ensure_future(each) for each in work]
-        self._spawn(self._settle())
         try:
+            self._begin(link)
+            self._spawn(self._settle())
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            self._end()
             for task in (*tasks, *self._spawned):
                 task.cancel()
+            self._end()
             await asyncio.gather(*tasks, *self._spawned, return_exceptions=True)
             with suppress(LinkError, CommandRejected, DecodeError):
                 await link.stop_and_confirm()
 
     def _begin(self, link: RobotLink) -> None:
         """Ask for what is needed; nothing survives from an earlier link."""
-        self.driving.begin()
+        now = asyncio.get_running_loop().time()
+        self._signs.begin(now)
+        self.pictures.begin(now)
+        self.pictures.want(CAMERA in self._sources, now)
+        self.driving.begin(link)
         self.faults = frozenset()
         self._link = link
         self._on_open()
@@ -273,6 +319,8 @@ class RobotSession:
             _switch(link, source, True)
 
     def _end(self) -> None:
+        """Stop the robot first of all."""
+        self.driving.end()
         self._link = None
         self._set_connected(False, 'the link has ended')
 
@@ -339,7 +387,6 @@ class RobotSession:
             elif decode := self._decoders.get(packet.topic):
                 self._decode(decode, packet)
             else:
-                self._note_life()
                 self._note(packet)
         raise LinkLost('the robot closed the link')
 
@@ -349,15 +396,24 @@ class RobotSession:
         except DecodeError as error:
             self._drop(error)
             return
-        self._note_life()
-        if not self._heard.is_set():
-            self._heard.set()
-            self.links += 1
-            self._set_connected(True, '')
-            logger.info('connected: the robot sends data')
+        self._note_data()
         if isinstance(sample, SportModeState):
-            self.driving.note_height(sample.body_height)
+            self.driving.note(sample)
         self._pass_on(packet.topic, sample)
+
+    def _note_data(self) -> None:
+        """The robot lives; the first sample on a link says that it is connected."""
+        now = asyncio.get_running_loop().time()
+        self._signs.note(DATA, now)
+        self.driving.note_data()
+        if self._heard.is_set():
+            return
+        self._heard.set()
+        self._ever_heard = True
+        self.links += 1
+        away = now - self.away_since
+        self._set_connected(True, '')
+        logger.info('connected: the robot sends data, after %.1f s without', away)
 
     def _pass_on(self, source: str, sample: Any) -> None:
         arrivals = self.arrivals[source]
@@ -366,8 +422,10 @@ class RobotSession:
         self._on_sample(source, sample)
 
     def _note(self, message: Message) -> None:
-        """Take what is no sample: responses, and faults."""
-        if message.type is MessageType.RESPONSE:
+        """Take what is no sample: responses, replies to heartbeats, and faults."""
+        if message.type is MessageType.HEARTBEAT:
+            self._signs.note(HEARTBEAT, asyncio.get_running_loop().time())
+        elif message.type is MessageType.RESPONSE:
             self._on_response(message)
         elif message.type in FAULT_MESSAGES:
             try:
@@ -379,20 +437,19 @@ class RobotSession:
 
     def _set_faults(self, faults: frozenset[Fault]) -> None:
         for fault in sorted(faults - self.faults, key=str):
-            logger.warning('the robot reports a fault: %s', fault)
+            self._complaints.warn(f'the robot reports a fault: {fault}')
         for fault in sorted(self.faults - faults, key=str):
-            logger.info('the robot reports no more: %s', fault)
+            logger.debug('the robot reports no more: %s', fault)
         self.faults = faults
         self._on_change()
 
     def _set_connected(self, connected: bool, reason: str) -> None:
         changed = (self.connected, self.reason) != (connected, reason)
+        if self.connected and not connected:
+            self.away_since = asyncio.get_running_loop().time()
         self.connected, self.reason = connected, reason
         if changed:
             self._on_change()
-
-    def _note_life(self) -> None:
-        self._heard_at = asyncio.get_running_loop().time()
 
     def _drop(self, error: DecodeError) -> None:
         """Count a bad packet; the first of a period is a warning."""
@@ -401,18 +458,48 @@ class RobotSession:
 
     async def _take_pictures(self, link: RobotLink) -> None:
         while True:
-            self._pass_on(CAMERA, await link.frames.get())
+            frame = await link.frames.get()
+            self.pictures.note(asyncio.get_running_loop().time())
+            self._pass_on(CAMERA, frame)
 
-    async def _watch_silence(self, opened_at: float) -> None:
-        # Not wait_for() around each packet: before Python 3.12 it can swallow a
-        # cancellation that arrives together with the packet.
-        limit = self._config.silence_timeout
-        left = limit
-        while left > 0.0:
-            await asyncio.sleep(left)
-            last = max(opened_at, self._heard_at)
-            left = last + limit - asyncio.get_running_loop().time()
-        raise LinkLost(f'expected data from the robot, it was silent for {limit:g} s')
+    async def _watch(self, link: RobotLink) -> None:
+        """
+        Look for what is overdue.
+
+        Not wait_for() around each packet: before Python 3.12 it can swallow a cancellation
+        that arrives together with the packet.
+        """
+        while True:
+            await asyncio.sleep(WATCH_PERIOD)
+            now = asyncio.get_running_loop().time()
+            if missing := self._signs.missing(now):
+                raise LinkLost(missing)
+            self._watch_pictures(link, now)
+            self._watch_owner(now)
+
+    def _watch_pictures(self, link: RobotLink, now: float) -> None:
+        overdue = self.pictures.overdue(now)
+        verdict = self.pictures.verdict(now)
+        if verdict is Verdict.GIVE_UP:
+            raise LinkLost(f'expected pictures from the robot, none came for {overdue:.1f} s')
+        if verdict is Verdict.ASK_AGAIN:
+            self._complaints.warn('no picture for %.1f s: the video is asked for again', overdue)
+            link.renew_video()
+            self._on_change()
+
+    def _watch_owner(self, now: float) -> None:
+        is_stuck = now - self._owner_seen_at > OWNER_TIMEOUT
+        if is_stuck == self.owner_is_stuck:
+            return
+        self.owner_is_stuck = is_stuck
+        if is_stuck:
+            logger.error(
+                'ROS callbacks have not run for %g s: the robot is stopped', OWNER_TIMEOUT
+            )
+            self.driving.halt()
+        else:
+            logger.info('ROS callbacks run again')
+        self._on_change()
 
 
 def _switch(link: RobotLink, source: str, on: bool) -> None:

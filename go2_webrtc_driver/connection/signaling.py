@@ -36,27 +36,36 @@ class Network:
 
 class Progress:
     """
-    What an attempt to connect waits for: said at INFO, and named if it takes too long.
+    What an attempt to connect waits for: said, and named if it takes too long.
 
     Attributes:
         robot: what messages call the robot.
         notes: what went wrong so far without ending the attempt.
     """
 
-    def __init__(self, robot: str) -> None:
+    def __init__(self, robot: str, is_news: bool = True) -> None:
+        """
+        Args:
+            robot: what messages call the robot.
+            is_news: whether to say it at INFO and WARNING; else at DEBUG.
+        """
         self.robot = robot
         self.notes: list[str] = []
         self._waiting_for = 'the link'
+        self._is_news = is_news
 
     def wait_for(self, what: str) -> None:
         """Say what comes next."""
-        logger.info('%s: waiting for %s', self.robot, what)
+        self._log(logging.INFO, '%s: waiting for %s', what)
         self._waiting_for = what
 
     def note(self, trouble: str) -> None:
         """Warn of what may be why the attempt fails in the end."""
-        logger.warning('%s: %s', self.robot, trouble)
+        self._log(logging.WARNING, '%s: %s', trouble)
         self.notes.append(trouble)
+
+    def _log(self, level: int, text: str, what: str) -> None:
+        logger.log(level if self._is_news else logging.DEBUG, text, self.robot, what)
 
     def unreachable(self, reason: str) -> LinkUnreachable:
         """Return the error for ``reason``, with the notes so far."""
@@ -106,3 +115,10 @@ class Signaling(Protocol):
 
     async def exchange(self, sdp: str, progress: Progress) -> Answer:
         """Return the robot's answer to our offer."""
+
+    async def wait_for_return(self) -> None:
+        """
+        Return when a robot that was away is back; never if that cannot be seen.
+
+        Not part of an attempt: called outside of the context, between two of them.
+        """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Generic, TypeVar
 
+from aiortc import RTCRtpReceiver
+
 T = TypeVar('T')
 
 
@@ -37,3 +39,16 @@ class Newest(Generic[T]):
         assert self._item is not None
         item, self._item = self._item, None
         return item
+
+
+def skip_what_is_lost(receiver: RTCRtpReceiver) -> None:
+    """
+    Let a receiver begin anew with the next packet.
+
+    After the loss of a packet that is not sent again in time, aiortc waits until its buffer is
+    full, which takes seconds (measured on 1.16.0 at 20 % loss); it has no call for this.
+    """
+    buffer = vars(receiver).get('_RTCRtpReceiver__jitter_buffer')
+    if buffer is not None and buffer._origin is not None:
+        buffer.remove(buffer.capacity)
+        buffer._origin = None

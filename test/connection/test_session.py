@@ -1,4 +1,6 @@
 import asyncio
+import itertools
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -6,7 +8,7 @@ import pytest
 from support import until
 
 from go2_webrtc_driver.config import DriverConfig
-from go2_webrtc_driver.connection import session as module
+from go2_webrtc_driver.connection import driving, reconnect
 from go2_webrtc_driver.connection.session import CAMERA, RobotSession
 from go2_webrtc_driver.connection.video import Newest
 from go2_webrtc_driver.errors import DecodeError, LinkBusy, LinkLost, LinkUnreachable
@@ -16,8 +18,13 @@ from go2_webrtc_driver.velocity_gate import Velocity
 
 CONFIG = replace(
     DriverConfig(), silence_timeout=0.5, command_rate=50.0, command_timeout=0.05,
-    wait_for_robot=False,
+    wait_for_robot=False, max_linear_acceleration=50.0,
 )  # fmt: skip
+
+
+def warned(caplog, text):
+    """Return how often a text was logged for a person to see."""
+    return sum(r.levelno >= logging.WARNING and text in r.getMessage() for r in caplog.records)
 
 
 def packet(number, topic='a'):
@@ -74,6 +81,12 @@ class ScriptedLink:
     def stop(self):
         self.told.append('stop')
 
+    def stop_again(self):
+        self.told.append('stop again')
+
+    def renew_video(self):
+        self.told.append('renew video')
+
     async def stop_and_confirm(self):
         self.told.append('stop and confirm')
 
@@ -90,13 +103,15 @@ class Rig:
         self.changes = 0
         self.arrived = asyncio.Event()
         self.opened = 0
+        self.news = []
         self.session = RobotSession(
             config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_open, self.on_sample,
             self.crashes.append, self.responses.append, self.on_change,
         )  # fmt: skip
 
     @asynccontextmanager
-    async def open_link(self):
+    async def open_link(self, is_news):
+        self.news.append(is_news)
         link = self.queue.pop(0) if self.queue else ScriptedLink([])
         if isinstance(link, Exception):
             raise link
@@ -118,8 +133,9 @@ class Rig:
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
-    monkeypatch.setattr(module, 'delays', lambda rng: iter([0.0] * 99))
-    monkeypatch.setattr(module, 'OPERATOR_DELAY', 0.0)
+    monkeypatch.setattr(reconnect, 'delays', lambda rng: itertools.repeat(0.0))
+    monkeypatch.setattr(reconnect, 'OPERATOR_DELAY', 0.0)
+    monkeypatch.setattr(driving, 'HOLD_TIME', 0.0)
 
 
 def test_samples_come_in_order_across_links():
@@ -142,7 +158,7 @@ def test_the_robot_is_asked_for_what_is_needed_and_nothing_else():
         await rig.session.start()
         await rig.wait_for(lambda: rig.samples)
         await rig.session.stop()
-        assert set(rig.links[0].told[:2]) == {('subscribe', 'a'), ('video', True)}
+        assert set(rig.links[0].told[:3]) == {'stop', ('subscribe', 'a'), ('video', True)}
 
     asyncio.run(main())
 
@@ -192,8 +208,8 @@ def test_a_command_is_sent_then_expires_into_a_stop():
         await rig.session.start()
         await rig.wait_for(lambda: rig.session.connected)
         rig.session.command(Velocity(0.4))
-        await rig.wait_for(lambda: 'stop' in rig.links[0].told)
-        told = rig.links[0].told[2:]
+        await rig.wait_for(lambda: 'stop' in rig.links[0].told[3:])
+        told = rig.links[0].told[3:]
         assert told[0] == Velocity(0.4)
         assert told.index('stop') == len(told) - 1
         await rig.session.stop()

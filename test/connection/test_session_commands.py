@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from test_session import CONFIG, Rig, no_waiting, packet
+from test_session import CONFIG, Rig, no_waiting, packet, warned
 
 from go2_webrtc_driver.connection.session import CAMERA
 from go2_webrtc_driver.errors import CommandRejected, InvalidCommand, LinkLost
@@ -124,7 +124,7 @@ def test_stop_ends_the_stream_of_velocities_first():
         assert link.told[-1] == 'stop'
         sent = len(link.told)
         await asyncio.sleep(3 / CONFIG.command_rate)
-        assert link.told[sent:] == []
+        assert set(link.told[sent:]) <= {'stop again'}
 
     run(scenario, config=replace(CONFIG, command_timeout=2.0))
 
@@ -175,7 +175,7 @@ def test_a_velocity_for_a_robot_that_lies_is_one_warning_and_a_stop_goes_through
             rig.session.command(Velocity(0.4))
             await asyncio.sleep(2 / CONFIG.command_rate)
         assert Velocity(0.4) not in link.told
-        assert caplog.text.count('the robot lies') == 1
+        assert warned(caplog, 'the robot lies') == 1
         rig.session.command(STOP)
         await rig.wait_for(lambda: STOP in link.told)
 
@@ -194,7 +194,7 @@ def test_with_auto_stand_a_robot_that_lies_is_told_once_to_stand_up_and_then_to_
         assert [r.api_id for r in link.asked].count(STAND_UP) == 1
         assert BALANCE not in [r.api_id for r in link.asked]
         assert Velocity(0.4) not in link.told
-        rig.session.driving.note_height(0.32)
+        rig.session.driving.note(standing(0.32))
         await rig.wait_for(lambda: BALANCE in [r.api_id for r in link.asked])
 
     run(scenario, LYING, config=replace(CONFIG, auto_stand=True))
@@ -207,7 +207,7 @@ def test_a_robot_that_was_told_to_go_limp_or_stop_is_not_stood_up_any_more(name)
         rig.session.command(Velocity(0.4))
         await rig.wait_for(lambda: STAND_UP in [r.api_id for r in link.asked])
         await rig.session.act(BY_NAME[name])
-        rig.session.driving.note_height(0.32)
+        rig.session.driving.note(standing(0.32))
         await asyncio.sleep(3 / CONFIG.command_rate)
         assert BALANCE not in [r.api_id for r in link.asked]
 

@@ -1,0 +1,102 @@
+"""Whether the robot still lives, and its camera: pure, time is an argument."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+DATA, HEARTBEAT = 'data', 'a reply to a heartbeat'
+HEARTBEAT_PERIOD = 2.0  # s, of unitree_webrtc_connect 2.2.0
+MOST_REQUESTS = 3  # for pictures, before it is the link
+
+
+class SignsOfLife:
+    """
+    When the robot was last heard, by the kind of sign.
+
+    Data shows that it reaches us; replies to heartbeats, that we reach it: a robot that
+    hears nothing more goes on sending. One that has never replied owes us no reply.
+    """
+
+    def __init__(self, silence_timeout: float) -> None:
+        """
+        Args:
+            silence_timeout: longest time without data [s].
+        """
+        self._limits = {DATA: silence_timeout, HEARTBEAT: silence_timeout + HEARTBEAT_PERIOD}
+        self._seen_at: dict[str, float] = {}
+
+    def begin(self, now: float) -> None:
+        """Begin with a new link, opened at ``now`` [s, monotonic]."""
+        self._seen_at = {DATA: now}
+
+    def note(self, sign: str, now: float) -> None:
+        """Take a sign of life, ``DATA`` or ``HEARTBEAT``."""
+        self._seen_at[sign] = now
+
+    def missing(self, now: float) -> str:
+        """Return what was expected and did not come, empty if nothing is overdue."""
+        for sign, seen_at in self._seen_at.items():
+            if now - seen_at > self._limits[sign]:
+                return (
+                    f'expected {sign} from the robot, it was silent for {self._limits[sign]:g} s'
+                )
+        return ''
+
+
+class Verdict(Enum):
+    """What to do about the pictures."""
+
+    FINE = 'nothing'
+    ASK_AGAIN = 'ask for them again'
+    GIVE_UP = 'give the link up'
+
+
+class PictureWatch:
+    """
+    Decides what to do about pictures that do not come.
+
+    They are asked for again every ``timeout``, and after ``MOST_REQUESTS`` of that the link
+    is given up. If the next link brings none either it is the camera: then it is asked on
+    and on, and the robot can be driven meanwhile.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        """
+        Args:
+            timeout: longest time without a picture [s].
+        """
+        self._timeout = timeout
+        self._wanted = False
+        self._since = 0.0
+        self._requests = 0
+        self._is_given_up = False
+
+    def begin(self, now: float) -> None:
+        """Begin with a new link at ``now`` [s, monotonic]."""
+        self._since, self._requests = now, 0
+
+    def want(self, wanted: bool, now: float) -> None:
+        """Note whether pictures are asked for."""
+        if wanted and not self._wanted:
+            self.begin(now)
+        self._wanted = wanted
+
+    def note(self, now: float) -> None:
+        """Take a picture that came."""
+        self.begin(now)
+        self._is_given_up = False
+
+    def overdue(self, now: float) -> float:
+        """Return for how long pictures are overdue [s]; 0 if they come, or nobody wants them."""
+        missing = now - self._since
+        return missing if self._wanted and missing > self._timeout else 0.0
+
+    def verdict(self, now: float) -> Verdict:
+        """Return what to do at ``now``; that counts as done."""
+        if self.overdue(now) < self._timeout * (self._requests + 1):
+            return Verdict.FINE
+        self._requests += 1
+        if self._requests <= MOST_REQUESTS or self._is_given_up:
+            return Verdict.ASK_AGAIN
+        self._is_given_up = True
+        return Verdict.GIVE_UP
