@@ -96,11 +96,25 @@ def _slice(
     ranges: tuple[float, float],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return distance [m] and bearing [rad] in ``base_link`` of the points within the limits."""
-    x, y, z = ((points - np.array(pose.position)) @ _rotation(pose.orientation)).T
+    rotation = _rotation(pose.orientation)
+    # Axis by axis, heights first: a full map takes 12 ms, as a product of matrices 30 and more.
+    offsets = [
+        np.subtract(points[:, axis], pose.position[axis], dtype=np.float64) for axis in range(3)
+    ]
+    z = _along(offsets, rotation[:, 2])
+    within = (z >= heights[0]) & (z <= heights[1])
+    offsets = [each[within] for each in offsets]
+    x, y = _along(offsets, rotation[:, 0]), _along(offsets, rotation[:, 1])
     distances = np.hypot(x, y)
-    counts = (z >= heights[0]) & (z <= heights[1])
-    counts &= (distances >= ranges[0]) & (distances <= ranges[1])
+    counts = (distances >= ranges[0]) & (distances <= ranges[1])
     return distances[counts], np.arctan2(y[counts], x[counts])
+
+
+def _along(offsets: list[NDArray[np.float64]], axis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return how far each point is along an axis of the body [m]."""
+    x, y, z = offsets
+    along: NDArray[np.float64] = x * axis[0] + y * axis[1] + z * axis[2]
+    return along
 
 
 def _rotation(orientation: tuple[float, float, float, float]) -> NDArray[np.float64]:

@@ -17,11 +17,18 @@ SPORT, LOW = Topic.SPORT_MODE_STATE.value, Topic.LOW_STATE.value
 LOW_BATTERY = 0.2  # of the charge
 HOT_MOTOR = 80.0  # degree Celsius; a guess, below the vendor's protection
 
+STUCK = 'connected, but ROS callbacks do not run: the robot is stopped'
+
 Values = Mapping[str, object]
 
 
 class Diagnostics:
-    """Makes the array; knows the last one, to tell rates."""
+    """
+    Makes the array; knows the last one, to tell rates.
+
+    Attributes:
+        loss: why the node was deactivated by itself; empty if it was not.
+    """
 
     def __init__(self, node_name: str, hardware_id: str) -> None:
         """
@@ -29,6 +36,7 @@ class Diagnostics:
             node_name: before the name of each status.
             hardware_id: serial number or address of the robot.
         """
+        self.loss = ''
         self._node_name = node_name
         self._hardware_id = hardware_id
         self._counted: dict[str, int] = {}
@@ -46,24 +54,30 @@ class Diagnostics:
             now: on the clock of the session's loop [s].
             stamp: time of the array.
         """
-        statuses = [self._connection(session)]
+        statuses = [self._connection(session, now)]
         if session is not None:
             statuses.append(self._streams(session, now))
             if session.connected:
                 statuses.append(self._robot(session, latest))
         return DiagnosticArray(header=to_header(stamp, ''), status=statuses)
 
-    def _connection(self, session: RobotSession | None) -> DiagnosticStatus:
+    def _connection(self, session: RobotSession | None, now: float) -> DiagnosticStatus:
+        if session is None and self.loss:
+            text = f'not active any more: {self.loss}'
+            return self._status('connection', DiagnosticStatus.ERROR, text, {})
         if session is None:
             return self._status('connection', DiagnosticStatus.OK, 'not active', {})
-        values = {
+        values: dict[str, object] = {
             'links so far': session.links,
             'packets dropped': session.dropped,
             'mode': session.mode or 'not known',
         }
-        if session.connected:
-            return self._status('connection', DiagnosticStatus.OK, 'connected', values)
-        return self._status('connection', DiagnosticStatus.ERROR, session.reason, values)
+        if not session.connected:
+            values['away for [s]'] = f'{now - session.away_since:.1f}'
+            return self._status('connection', DiagnosticStatus.ERROR, session.reason, values)
+        if session.owner_is_stuck:
+            return self._status('connection', DiagnosticStatus.ERROR, STUCK, values)
+        return self._status('connection', DiagnosticStatus.OK, 'connected', values)
 
     def _streams(self, session: RobotSession, now: float) -> DiagnosticStatus:
         values: dict[str, object] = {}
@@ -76,6 +90,9 @@ class Diagnostics:
         if elapsed >= 0.5:  # a change in between does not shorten the next second
             self._counted = {source: each.count for source, each in all_arrivals.items()}
             self._counted_at = now
+        if (overdue := session.pictures.overdue(now)) and session.connected:
+            text = f'no picture for {overdue:.1f} s, although asked for'
+            return self._status('streams', DiagnosticStatus.WARN, text, values)
         return self._status('streams', DiagnosticStatus.OK, f'{len(all_arrivals)} so far', values)
 
     def _robot(self, session: RobotSession, latest: Mapping[str, Any]) -> DiagnosticStatus:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 import threading
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar('T')
 
@@ -19,16 +22,32 @@ class EventLoopThread:
     All connection state lives on the loop; other threads only hand work over.
     """
 
-    def __init__(self, name: str) -> None:
-        """Start the thread, named ``name``."""
+    def __init__(
+        self, name: str, on_crash: Callable[[BaseException], None] = lambda error: None
+    ) -> None:
+        """
+        Start the thread.
+
+        Args:
+            name: of the thread.
+            on_crash: called, on the loop's thread, with what a posted function raised.
+        """
+        self._on_crash = on_crash
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_log_what_nobody_awaits)
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call ``function(*args)`` soon on the loop, unless that has ended; never blocks."""
         with suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(function, *args)
+            self._loop.call_soon_threadsafe(self._call, function, args)
+
+    def _call(self, function: Callable[..., object], args: tuple[Any, ...]) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - a thread border: nothing above us looks
+            self._on_crash(error)
 
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         """
@@ -69,6 +88,23 @@ class EventLoopThread:
         if self._thread.is_alive():
             raise TimeoutError(f'{self._thread.name} did not stop within {timeout:g} s')
         self._loop.close()
+
+
+def exclusive() -> threading.RLock:
+    """Return a lock for what only one of the executor's threads may do at a time."""
+    return threading.RLock()
+
+
+def start_threads(pool: concurrent.futures.ThreadPoolExecutor, count: int) -> None:
+    """Start all threads of a pool now, instead of one now and then in the middle of work."""
+    all_there = threading.Barrier(count)
+    for waiting in [pool.submit(all_there.wait) for _ in range(count)]:
+        waiting.result()
+
+
+def _log_what_nobody_awaits(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Tell of errors inside the libraries' own tasks; asyncio would print them past ROS."""
+    logger.warning('%s', context['message'], exc_info=context.get('exception'))
 
 
 async def _cancel_other_tasks() -> None:

@@ -13,6 +13,7 @@ import rclpy
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from .event_loop_thread import start_threads
 from .node import Go2Driver, share_directory
 
 # s, after which a thread has to let another one run. With Python's 5 ms the executor's threads
@@ -21,11 +22,11 @@ SWITCH_INTERVAL = 0.0005
 THREADS = 40  # at most: every service may wait for the robot in one, and none holds up a velocity
 POLL = 0.1  # s, within which a signal is noticed
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: its terminal is gone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the node until SIGINT, SIGTERM or a crash; return the exit status."""
+    """Run the node until a signal to stop, a crash, or its own end; return the exit status."""
     sys.setswitchinterval(SWITCH_INTERVAL)
     profile = use_large_shared_memory()
     # Not rclpy's own handlers: they shut the context down while the robot still walks.
@@ -37,13 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if profile is not None:
         node.get_logger().info(f'Fast DDS profile for large messages: {profile}')
     executor = MultiThreadedExecutor(num_threads=THREADS)
+    start_threads(executor._executor, THREADS)
     executor.add_node(node)
     try:
-        while rclpy.ok() and not received and not node.crashed:
+        while rclpy.ok() and not received and not node.finished:
             executor.spin_once(timeout_sec=POLL)
     finally:
         _shut_down(node, executor)
-    return 1 if node.crashed else 0
+    return 1 if node.finished else 0
 
 
 def use_large_shared_memory() -> Path | None:
@@ -70,7 +72,7 @@ def _shut_down(node: Go2Driver, executor: Any) -> None:
     """Stop the robot first; a second Ctrl-C may not interrupt that, it is bounded."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    node.close()
+    node.stop()
     executor.shutdown(timeout_sec=1.0)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -16,6 +16,7 @@ from ament_index_python.packages import PackageNotFoundError, get_package_share_
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -34,7 +35,7 @@ from . import log_bridge
 from .calibration import load_calibration
 from .conversions import to_velocity
 from .diagnostics import Diagnostics
-from .event_loop_thread import EventLoopThread
+from .event_loop_thread import EventLoopThread, exclusive
 from .parameters import Parameters
 from .publications import (
     HAS_TF,
@@ -50,6 +51,7 @@ from .stamps import Stamps, age
 NODE_NAME = 'go2_driver'
 STOP_TIMEOUT = 4.0  # s, to stop the robot and close the link
 JOIN_TIMEOUT = 1.0  # s, for the loop's thread to end
+TURN_TIMEOUT = 2.0  # s, for a transition to end whose session was ended
 WARNING_PERIOD = 10.0  # s, between two warnings about the same kind of bad Twist
 WANT_PERIOD = 0.2  # s, within which a new subscriber's data is asked for
 DIAGNOSTICS_PERIOD = 1.0  # s
@@ -72,7 +74,8 @@ def transition(work: Callable[[Any], None]) -> Transition:
     @functools.wraps(work)
     def callback(self: Any, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            work(self)
+            with self.turn:
+                work(self)
         except Go2Error as error:
             self.get_logger().error(f'{work.__name__.removeprefix("on_")} failed: {error}')
             return FAILURE
@@ -89,13 +92,17 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     A Go2 as a ROS 2 lifecycle node; docs/architecture.md draws its transitions.
 
     Attributes:
-        crashed: whether the session ended with a bug; the process should exit.
+        finished: whether the process should exit, with status 1: the session ended with a bug,
+            or ``on_link_lost`` says so.
+        turn: who holds it changes what the node is made of.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         """Declare the parameters; ``kwargs`` are those of ``rclpy.node.Node``."""
         super().__init__(NODE_NAME, **kwargs)
-        self.crashed = False
+        self.finished = False
+        self.turn = exclusive()
+        self._is_stopping = False
         self._bridge = log_bridge.attach(self.get_logger())
         self._ros_parameters = Parameters(
             self, lambda: self._loop is not None, self._on_new_config
@@ -113,14 +120,20 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._diagnostics = Diagnostics(self._full_name(), '')
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._timers_of_ours = [
-            self.create_timer(WANT_PERIOD, self._ask_for_what_is_wanted),
-            # A group of its own: a transition that waits for the robot does not silence it.
-            self.create_timer(
-                DIAGNOSTICS_PERIOD,
-                self._tell_state,
-                callback_group=MutuallyExclusiveCallbackGroup(),
-            ),
+            self._repeat(WANT_PERIOD, self._ask_for_what_is_wanted),
+            self._repeat(DIAGNOSTICS_PERIOD, self._tell_state),
         ]
+        # In the group of the lifecycle services: it takes its turn among their transitions.
+        self._on_lost = self.create_guard_condition(self._follow_on_link_lost)
+
+    def _repeat(self, period: float, work: Callable[[], None]) -> Any:
+        """Make a timer that neither a transition nor a paused simulation's clock holds up."""
+        return self.create_timer(
+            period,
+            work,
+            callback_group=MutuallyExclusiveCallbackGroup(),
+            clock=Clock(clock_type=ClockType.STEADY_TIME),
+        )
 
     @transition
     def on_configure(self) -> None:
@@ -139,7 +152,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._create_publishers()
         self._subscribe()
         self._robot_services = Services(self, self._config, self._ask)
-        self._loop = EventLoopThread('go2')
+        self._loop = EventLoopThread('go2', self._on_crash)
 
     def _create_publishers(self) -> None:
         for row in PUBLICATIONS:
@@ -168,20 +181,25 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         assert self._loop is not None
         assert self._conversion is not None
         assert self._signaling is not None
+        self._diagnostics.loss = ''
         signaling, motion = self._signaling, MOTIONS[self._config.motion_interface]
         self._set_publishers('on_activate')
         self._session = RobotSession(
             self._config,
             DECODERS,
             self._wanted(),
-            lambda: open_link(signaling(), self._config.connect_timeout, motion),
+            lambda is_news: open_link(signaling(), self._config.connect_timeout, motion, is_news),
             self._conversion.latest.clear,
             self._on_sample,
             self._on_crash,
             self._on_response,
             self._tell_state,
+            self._on_lost.trigger,
+            lambda: signaling().wait_for_return(),
         )
         try:
+            if self._is_stopping:
+                raise LinkLost('the process ends')
             self._loop.run(self._session.start(), self._config.connect_timeout + STOP_TIMEOUT)
         except BaseException:
             self._end_session()
@@ -209,9 +227,23 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Stop the robot and go back to unconfigured."""
         self.close()
 
+    def stop(self) -> None:
+        """Stop the robot and end a transition that waits for it; no other one follows."""
+        self._is_stopping = True
+        self._end_session()
+
     def close(self) -> None:
         """Stop the robot, join the loop, destroy what configure made; safe to repeat."""
         self._end_session()
+        if not self.turn.acquire(timeout=TURN_TIMEOUT):
+            self.get_logger().error('a transition did not end in time')
+            return
+        try:
+            self._destroy_what_configure_made()
+        finally:
+            self.turn.release()
+
+    def _destroy_what_configure_made(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None:
             self._join(loop)
@@ -286,8 +318,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def _on_sample(self, source: str, sample: Any) -> None:
         """Publish what a sample is good for; called on the loop's thread."""
         assert self._conversion is not None
-        self._conversion.latest[source] = sample
         stamp = self._stamps.next(source)
+        self._conversion.note(source, sample, stamp)
         for row, publisher in self._publishers_of.get(source, ()):
             if row.costly and not publisher.get_subscription_count():
                 continue
@@ -304,8 +336,10 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         return wanted_sources(row for row, each in pairs if each.get_subscription_count())
 
     def _ask_for_what_is_wanted(self) -> None:
+        """Tell the session what is subscribed to, and that the executor lives."""
         session, loop = self._session, self._loop
         if session is not None and loop is not None:
+            loop.post(session.note_owner)
             loop.post(session.want, self._wanted())
 
     def _ask(self, work: Callable[[RobotSession], Any], timeout: float) -> Any:
@@ -330,8 +364,19 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             )
         )
 
+    def _follow_on_link_lost(self) -> None:
+        """Deactivate or shut down, as configured; the session has ended already."""
+        if self._session is None:
+            return
+        self._diagnostics.loss = self._session.reason
+        if self._config.on_link_lost == 'deactivate':
+            self.trigger_deactivate()
+        else:
+            self.trigger_shutdown()
+            self.finished = True
+
     def _on_crash(self, error: BaseException) -> None:
-        self.crashed = True
+        self.finished = True
         self.get_logger().fatal(''.join(traceback.format_exception(error)))
 
     def _on_new_config(self, config: DriverConfig) -> None:

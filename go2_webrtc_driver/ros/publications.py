@@ -38,6 +38,7 @@ from .conversions import (
     to_odometry,
     to_transform,
 )
+from .stamps import age, to_nanoseconds
 
 try:
     from tf2_msgs.msg import TFMessage
@@ -46,6 +47,7 @@ except ImportError:  # not on PyPI
 
 HAS_TF = TFMessage is not None
 POSE, SPORT = Topic.ROBOT_POSE.value, Topic.SPORT_MODE_STATE.value
+LONGEST_APART = 0.5  # s, between two samples that make one message; they come at 20 Hz
 LOW, VOXELS = Topic.LOW_STATE.value, Topic.VOXEL_MAP.value
 
 
@@ -57,12 +59,25 @@ class Context:
     Attributes:
         config: the driver's parameters.
         calibrations: of the camera, each for a size of its pictures.
-        latest: newest sample of every source so far.
+        latest: newest sample of every source so far, changed by :meth:`note`.
+        stamps: when it came.
     """
 
     config: DriverConfig
     calibrations: Sequence[Calibration]
     latest: dict[str, Any] = field(default_factory=dict)
+    stamps: dict[str, Time] = field(default_factory=dict)
+
+    def note(self, source: str, sample: Any, stamp: Time) -> None:
+        """Take the newest sample of a source."""
+        self.latest[source], self.stamps[source] = sample, stamp
+
+    def fresh(self, source: str, stamp: Time) -> Any:
+        """Return the newest sample of a source if it goes with one of ``stamp``, else None."""
+        if source not in self.latest:
+            return None
+        apart = abs(age(self.stamps[source], to_nanoseconds(stamp)))
+        return self.latest[source] if apart < LONGEST_APART else None
 
     def header(self, stamp: Time, frame: str) -> Header:
         """Return a header; ``frame`` is the parameter that names the frame."""
@@ -105,7 +120,7 @@ def _camera_info(frame: Any, stamp: Time, context: Context) -> CameraInfo:
 
 
 def _odometry(pose: Any, stamp: Time, context: Context) -> Odometry | None:
-    state = context.latest.get(SPORT)
+    state = context.fresh(SPORT, stamp)
     if state is None:
         return None
     header = context.header(stamp, 'odom_frame')
@@ -141,7 +156,7 @@ def _points(voxels: Any, stamp: Time, context: Context) -> PointCloud2:
 
 
 def _scan(voxels: Any, stamp: Time, context: Context) -> LaserScan | None:
-    pose, config = context.latest.get(POSE), context.config
+    pose, config = context.fresh(POSE, stamp), context.config
     if pose is None:
         return None
     heights = (config.scan_min_height, config.scan_max_height)

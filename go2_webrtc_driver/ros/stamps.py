@@ -36,5 +36,10 @@ class Stamps:
 
 def age(stamp: Time, now: int) -> float:
     """Return the age [s] of a stamp at ``now`` [ns]; 0 of one that says nothing, of zeros."""
-    sent = stamp.sec * 1_000_000_000 + stamp.nanosec
+    sent = to_nanoseconds(stamp)
     return (now - sent) * 1e-9 if sent else 0.0
+
+
+def to_nanoseconds(stamp: Time) -> int:
+    """Return a stamp as nanoseconds."""
+    return int(stamp.sec * 1_000_000_000 + stamp.nanosec)

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -72,3 +73,26 @@ def test_what_comes_after_the_end_of_the_loop_is_dropped_or_in_vain():
     thread.post(print, 'never')
     with pytest.raises(TimeoutError, match='has ended'):
         thread.run(asyncio.sleep(0), 1.0)
+
+
+def test_what_a_posted_function_raises_is_told():
+    crashes, told = [], threading.Event()
+    thread = EventLoopThread('go2', lambda error: (crashes.append(error), told.set()))
+    thread.post(lambda: 1 / 0)
+    assert told.wait(5.0)
+    thread.stop(5.0)
+    assert isinstance(crashes[0], ZeroDivisionError)
+
+
+def test_an_error_that_nobody_awaits_is_logged_by_us_and_not_past_ros(loop_thread, caplog):
+    async def fail():
+        raise KeyError('lost')
+
+    async def forget():
+        task = asyncio.ensure_future(fail())
+        await asyncio.wait({task})
+
+    loop_thread.run(forget(), 5.0)
+    gc.collect()
+    assert [record.name for record in caplog.records] == [EventLoopThread.__module__]
+    assert "KeyError: 'lost'" in caplog.text

@@ -1,0 +1,68 @@
+"""The driver with one thing broken on purpose, named by ``BREAK``; run as a process by tests."""
+
+import os
+import sys
+import threading
+
+from rclpy.executors import MultiThreadedExecutor
+
+from go2_webrtc_driver.connection.link import Link
+from go2_webrtc_driver.connection.session import RobotSession
+from go2_webrtc_driver.ros import main as program
+from go2_webrtc_driver.ros.node import Go2Driver
+
+has_moved = threading.Event()
+fail_now = threading.Event()
+
+
+def notice(move):
+    """Break nothing before the robot has been told to move, and has had time to."""
+
+    def noticing(self, velocity):
+        if velocity.x and not has_moved.is_set():
+            has_moved.set()
+            threading.Timer(1.0, fail_now.set).start()
+        move(self, velocity)
+
+    return noticing
+
+
+def failing(work):
+    def fail(self, *arguments):
+        if fail_now.is_set():
+            raise RuntimeError('broken on purpose')
+        return work(self, *arguments)
+
+    return fail
+
+
+def stuck(spin_once):
+    def get_stuck(self, *arguments, **options):
+        if fail_now.is_set():
+            threading.Event().wait()
+        return spin_once(self, *arguments, **options)
+
+    return get_stuck
+
+
+def break_it(what):
+    if what == 'executor':
+        MultiThreadedExecutor.spin_once = stuck(MultiThreadedExecutor.spin_once)
+    elif what == 'subscription':
+        Go2Driver._on_cmd_vel = failing(Go2Driver._on_cmd_vel)
+    elif what == 'timer':
+        Go2Driver._ask_for_what_is_wanted = failing(Go2Driver._ask_for_what_is_wanted)
+    elif what == 'conversion':
+        Go2Driver._on_sample = failing(Go2Driver._on_sample)
+    elif what == 'posted':
+        RobotSession.want = failing(RobotSession.want)
+    elif what == 'task':
+        RobotSession._watch_owner = failing(RobotSession._watch_owner)
+    else:
+        raise SystemExit(f'BREAK: got {what!r}')
+
+
+if __name__ == '__main__':
+    Link.move = notice(Link.move)
+    break_it(os.environ['BREAK'])
+    sys.exit(program.main())
