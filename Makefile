@@ -1,7 +1,7 @@
 # The package is an ordinary ament_python one; these targets save typing on a machine without ROS.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint setup clean
+.PHONY: help demo test lint setup soak fuzz clean
 
 ENTER := . .venv/bin/activate && . install/setup.bash
 
@@ -9,9 +9,9 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The demo and the tests talk to nobody but this machine; Humble knows only the older name.
-demo test: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
+demo test soak: export ROS_AUTOMATIC_DISCOVERY_RANGE := LOCALHOST
 ifeq ($(ROS_DISTRO),humble)
-demo test: export ROS_LOCALHOST_ONLY := 1
+demo test soak: export ROS_LOCALHOST_ONLY := 1
 endif
 
 demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itself
@@ -20,6 +20,15 @@ demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itsel
 test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
 	@tools/setup.sh test
 	@$(ENTER) && exec python -m pytest -q -rs $(PYTEST_ARGS)
+
+soak: setup ## an hour: 100 killed robots, 30 min of faults, a flood, 1 000 000 fuzzed messages
+	@tools/setup.sh test
+	@$(ENTER) && python benchmarks/soak.py recover && python benchmarks/soak.py faults && \
+		python benchmarks/flood.py
+	@$(MAKE) fuzz
+
+fuzz: setup ## 1 000 000 fuzzed messages; goes on where it was stopped
+	@$(ENTER) && pip install -q -r requirements-fuzz.txt && python benchmarks/fuzz.py
 
 lint: setup ## ruff and mypy
 	@$(ENTER) && ruff check && ruff format --check && mypy
