@@ -1,6 +1,44 @@
-"""Keep each run's ROS traffic to itself: this machine only, in a domain of its own."""
+"""
+Keep each run's ROS traffic to itself: this machine only, in a domain of its own.
 
+And fail the very test during which the driver shows a secret.
+"""
+
+import logging
 import os
 
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+
+import pytest
+import secret_watch
+from secret_watch import SECRETS
+
+secret_watch.install()
+
+
+def pytest_runtest_setup():
+    """Let the package make the records that a user sees with ``--log-level debug``."""
+    logging.getLogger(secret_watch.PACKAGE).setLevel(logging.DEBUG)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """Look at what was captured; whatever the test says itself, a secret fails it."""
+    report = (yield).get_result()
+    for name, text in report.sections:
+        SECRETS.look(text, name)
+    if found := SECRETS.take():
+        report.outcome = 'failed'
+        report.longrepr = '\n'.join(('a secret was shown:', *found, str(report.longrepr or '')))
+
+
+def pytest_warning_recorded(warning_message):
+    SECRETS.look(str(warning_message.message), 'a warning')
+
+
+def pytest_sessionfinish(session):
+    """Fail for what came after the last test, too."""
+    if found := SECRETS.take():
+        print('a secret was shown:', *found, sep='\n')
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

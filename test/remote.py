@@ -17,7 +17,7 @@ from go2_webrtc_driver.sim.peer import SimulatedGo2
 from go2_webrtc_driver.sim.udp_relay import UdpRelay
 
 SERIAL = 'B42D1000TEST0001'
-TURN_USER, TURN_PASSWORD = 'turn-user', 'turn-password'
+TURN_USER, TURN_PASSWORD = 'turn-user', 'turn-secret'  # no word of a usage text
 LOGIN = Credentials(email='me@example.com', password='my-password')
 needs_coturn = pytest.mark.skipif(
     not turn_server.is_installed(), reason='coturn is not installed (apt-get install coturn)'

@@ -13,6 +13,7 @@ import sys
 import time
 
 import pytest
+from secret_watch import SECRETS
 
 from go2_webrtc_driver.connection.lan import STA_OFFER, LanSignaling
 from go2_webrtc_driver.sim.options import Options
@@ -31,12 +32,14 @@ def free_address():
 
 def lan(ip, device_key=None):
     """Return the signaling for one link to a robot at ``ip``."""
+    SECRETS.learn(device_key or b'', 'the AES key')
     return LanSignaling(ip, '', device_key, STA_OFFER)
 
 
 @contextlib.asynccontextmanager
 async def simulated_robot(*, ip=None, **options):
     """Run a simulated Go2 on the current loop; yields it and its address."""
+    SECRETS.learn(options.get('device_key', b''), 'the AES key')
     go2 = SimulatedGo2(Options(ip=ip or free_address(), **options))
     await go2.start()
     try:
@@ -50,26 +53,40 @@ def process(module, *arguments, ready=None, env=None):
     """Run a module of the package; its output is collected; it ends at the latest with us."""
     command = [sys.executable, '-u', '-m', module, *arguments]
     environment = {**os.environ, **(env or {})}
+    SECRETS.learn_process(arguments, environment)
     started = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
     )
-    os.set_blocking(started.stdout.fileno(), False)
-    started.text = ''
     try:
+        collect_output(started)
         if ready is not None:
             wait_for_output(started, ready)
         yield started
     finally:
         if started.poll() is None:
             started.kill()
-        started.wait()
-        started.stdout.close()
+        end_output(started)
+
+
+def collect_output(started):
+    """Begin to collect the output of a process in its ``text``."""
+    os.set_blocking(started.stdout.fileno(), False)
+    started.text = ''
 
 
 def read_output(started):
     with contextlib.suppress(TypeError):  # nothing there: a non-blocking text read of None
         started.text += started.stdout.read() or ''
+    seen = getattr(started, 'seen', 0)
+    started.seen = SECRETS.look_at_growing(started.text, seen, 'the output of a process')
     return started.text
+
+
+def end_output(started):
+    """Read the rest of the output of a process that has ended."""
+    started.wait()
+    read_output(started)
+    started.stdout.close()
 
 
 def wait_for_output(started, text):

@@ -10,7 +10,7 @@ import dataclasses
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ class Credentials:
     What proves who we are; a field is empty if it was not given.
 
     Raises:
-        ConfigError: ``aes_key`` is not 32 hex digits.
+        ConfigError: ``aes_key`` is not 32 hex digits, or another one cannot be sent.
     """
 
     email: str = _secret('UNITREE_EMAIL', 'of the account at the cloud')
@@ -44,6 +44,8 @@ class Credentials:
     turn_password: str = _secret('UNITREE_TURN_PASSWORD', 'for a TURN server in ice_servers')
 
     def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_text(field.name, getattr(self, field.name))
         if self.aes_key and not re.fullmatch('[0-9a-fA-F]{32}', self.aes_key):
             raise ConfigError(
                 f'aes_key: expected 32 hex digits, got {len(self.aes_key)} other characters'
@@ -56,10 +58,19 @@ class Credentials:
 
     def redact(self, text: str) -> str:
         """Return ``text`` with every secret in it blotted out."""
-        for secret in dataclasses.astuple(self):
-            if len(secret) >= SHORTEST_REDACTED:
+        return blot_out(dataclasses.astuple(self), text)
+
+
+def blot_out(secrets: Iterable[str], text: str) -> str:
+    """Return ``text`` without these secrets, also where its end cuts one off."""
+    for secret in sorted(secrets, key=len, reverse=True):  # one may be part of another
+        for length in range(len(secret), SHORTEST_REDACTED - 1, -1):
+            if length == len(secret):
                 text = text.replace(secret, '***')
-        return text
+            elif text.endswith(secret[:length]):
+                text = text[:-length] + '***'
+                break
+    return text
 
 
 FIELDS = {each.name: each for each in dataclasses.fields(Credentials)}
@@ -87,7 +98,7 @@ def load_credentials(path: str, environment: Mapping[str, str]) -> Credentials:
 
 def _read(path: str) -> str:
     try:
-        with open(os.path.expanduser(path), encoding='utf-8') as file:
+        with open(os.path.expanduser(path), encoding='utf-8', opener=_open_at_once) as file:
             _check_owner(path, os.fstat(file.fileno()))
             return file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:
@@ -95,6 +106,18 @@ def _read(path: str) -> str:
             raise
         reason = error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'
         raise ConfigError(f'credentials_file {path}: cannot be read: {reason}') from None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file; a pipe would wait for who writes into it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _check_text(name: str, value: str) -> None:
+    """Refuse what no header or form can hold; the error does not show it."""
+    if not value.isprintable() or (name == 'token' and not value.isascii()):
+        kind = 'printable ASCII' if name == 'token' else 'printable'
+        raise ConfigError(f'{name}: expected {kind} characters, got others')
 
 
 def _check_owner(path: str, status: os.stat_result) -> None:
@@ -114,15 +137,15 @@ def _parse(path: str, text: str) -> dict[str, str]:
         raise ConfigError(f'credentials_file {path}: expected at most {LARGEST_FILE} bytes')
     try:
         content = yaml.load(text, yaml.BaseLoader) or {}  # every value as text
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, 'problem_mark', None)
         where = f' at line {mark.line + 1}' if mark else ''
         raise ConfigError(f'credentials_file {path}: expected yaml, it is not{where}') from None
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise ConfigError(f'credentials_file {path}: expected lines of "name: value"')
-    if unknown := sorted(str(name)[:40] for name in content if name not in FIELDS):
+    if unknown := sum(name not in FIELDS for name in content):
         raise ConfigError(
             f'credentials_file {path}: expected the names {", ".join(FIELDS)}, '
-            f'got {", ".join(unknown)}'
+            f'got {unknown} other{"s" if unknown > 1 else ""}'
         )
     return content

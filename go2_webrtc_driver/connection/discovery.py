@@ -66,7 +66,8 @@ async def _find(serial_number: str, others: set[str]) -> str:
         while True:
             sighting, sender = _read(*await answers.queue.get())
             if sighting and sighting.serial_number == serial_number:
-                return sighting.address or sender
+                has_zone = '%' in sighting.address  # which may be any text, and is ours to know
+                return sender if has_zone else sighting.address or sender
             if sighting and len(others) < MOST_SEEN:
                 others.add(sighting.serial_number)
     finally:

@@ -71,6 +71,11 @@ BAD_FILES = {
     'too large': f'password: {SECRET}\n' + '#' * 70_000,
     'a short key': 'aes_key: 1234',
     'a wrong key': f'aes_key: {SECRET.ljust(32, "x")}',
+    'a secret as a name': f'? {SECRET}',
+    'a name without a blank after it': f'password:{SECRET}: x',
+    'deep': '[' * 30_000,
+    'half a character': f'password: "{SECRET}\\ud800"',
+    'a token of two lines': f'token: "{SECRET}\\nX: y"',
 }
 
 
@@ -79,9 +84,24 @@ def test_a_bad_file_is_one_error_that_shows_no_secret(write, case):
     with pytest.raises(ConfigError) as refusal:
         load_credentials(write(BAD_FILES[case]), {})
     message = str(refusal.value)
-    assert message.startswith(('credentials_file /', 'aes_key: expected 32 hex digits'))
+    assert message.startswith(('credentials_file /', 'aes_key: ', 'password: ', 'token: '))
     assert SECRET not in message
     assert '\n' not in message
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    """To open one is to wait for who writes into it."""
+    path = tmp_path / 'pipe'
+    os.mkfifo(path, 0o600)
+    with pytest.raises(ConfigError, match='expected a regular file'):
+        load_credentials(str(path), {})
+
+
+def test_an_environment_that_is_not_text_is_one_error():
+    undecodable = os.fsdecode(b'\xff' + SECRET.encode())
+    with pytest.raises(ConfigError, match='password: expected') as refusal:
+        load_credentials('', {'UNITREE_PASSWORD': undecodable})
+    assert SECRET not in str(refusal.value)
 
 
 @pytest.mark.parametrize('path', ['/no/such/file', '/tmp', '\0'])
@@ -95,3 +115,13 @@ def test_no_secret_is_shown():
     assert repr(known) == 'Credentials()'
     for secret in dataclasses.astuple(known):
         assert known.redact(f'say {secret} now') == 'say *** now'
+
+
+def test_a_secret_that_the_end_of_a_text_cuts_off_is_blotted_out_too():
+    assert Credentials(password=SECRET).redact(f'say {SECRET[:-1]}') == 'say ***'
+    assert Credentials(password=SECRET).redact(f'say {SECRET[:4]}') == 'say ***'
+
+
+def test_a_secret_within_another_one_does_not_save_the_rest():
+    known = Credentials(email='abcd', password='abcd-1234')
+    assert known.redact('say abcd-1234') == 'say ***'

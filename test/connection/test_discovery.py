@@ -149,6 +149,17 @@ def test_a_robot_that_gives_no_address_is_where_its_answer_came_from():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize('zone', ['eth0', '\n[ERROR] all is lost', '\ud800', 'x' * 2000])
+def test_an_address_with_a_zone_is_passed_over_because_a_zone_may_be_any_text(zone):
+    ours = serial_number()
+
+    async def main():
+        async with liar(json.dumps({'sn': ours, 'ip': f'fe80::1%{zone}'}).encode()):
+            assert (await find_robot(ours)).startswith('127.')
+
+    asyncio.run(main())
+
+
 def test_a_port_that_another_program_holds_is_unreachable_and_says_so():
     async def main():
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:

@@ -26,9 +26,9 @@ from go2_webrtc_driver.protocol.signaling import Answer, encode_answer
 
 SERIAL = 'B42D1000TEST0001'
 PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-TURN = TurnAccount('turn:127.0.0.1:3478', 'turn-user', 'turn-password')
+TURN = TurnAccount('turn:127.0.0.1:3478', 'turn-user', 'turn-secret')
 LOGIN = Credentials(email='me@example.com', password='my-password')
-SECRETS = ('my-password', 'access-token', 'refresh-token', 'turn-password', 'me@example.com')
+SECRETS = ('my-password', 'access-token', 'refresh-token', 'turn-secret', 'me@example.com')
 STEPS = {
     cloud.LOGIN: 'POST', cloud.REFRESH: 'POST', cloud.PUBLIC_KEY: 'GET', cloud.ACCOUNT: 'POST',
     cloud.CONNECT: 'POST',
@@ -190,6 +190,39 @@ def test_a_wrong_password_is_refused_in_the_clouds_words_without_the_secrets_in_
         run({cloud.LOGIN: said})
 
 
+def echo(*names):
+    """Refuse in words that hold what the form held."""
+    return lambda form: Reply(1005, ' '.join(f'{name}={form[name]}' for name in names))
+
+
+def test_the_hash_of_the_password_is_not_shown_either():
+    with pytest.raises(LinkRefused, match=r"'email=\*\*\* password=\*\*\*'"):
+        run({cloud.LOGIN: echo('email', 'password')})
+
+
+def test_what_the_cloud_lent_us_is_not_shown_when_it_says_it_again():
+    said = Reply(1005, f'not you, access-token, with {TURN.password}')
+    with pytest.raises(LinkRefused, match=r"'not you, \*\*\*, with \*\*\*'"):
+        run({cloud.CONNECT: said})
+
+
+def test_tokens_of_before_are_not_shown_either():
+    said = Reply(1005, 'access-token refresh-token')
+    answers = iter([GOOD[cloud.LOGIN], lambda form: said])
+    with pytest.raises(LinkRefused, match=r"'\*\*\* \*\*\*'"):
+        run({
+            **expiring(1),
+            cloud.REFRESH: Reply(1003, 'no'),
+            cloud.LOGIN: lambda form: next(answers)(form),
+        })  # fmt: skip
+
+
+def test_a_secret_that_is_cut_off_is_not_shown_either():
+    said = Reply(1005, f'{"x" * 192}{LOGIN.password}')
+    with pytest.raises(LinkRefused, match=r"'x{192}\*\*\*'"):
+        run({cloud.LOGIN: said})
+
+
 def test_a_robot_that_is_not_online_is_unreachable():
     with pytest.raises(LinkUnreachable, match=rf'{SERIAL}.*webrtc/connect.*not online.*1000'):
         run({cloud.CONNECT: Reply(cloud.DEVICE_OFFLINE, 'offline')})
@@ -228,12 +261,33 @@ AT_ONE_STEP = {
     'an empty token': (cloud.LOGIN, ok({'accessToken': ''}), 'accessToken: expected text'),
     'a token of another kind': (cloud.LOGIN, ok({'accessToken': 7}), 'got int'),
     'a huge token': (cloud.LOGIN, ok({'accessToken': 'x' * 5000}), 'got str of 5000'),
+    'a token that no header can hold': (
+        cloud.LOGIN, ok({'accessToken': '\ud800'}), 'expected tokens of printable ASCII',
+    ),
+    'a token of two lines': (
+        cloud.LOGIN, ok({'accessToken': 'a\r\nX: y'}), 'expected tokens of printable ASCII',
+    ),
+    'a refresh token that no form can hold': (
+        cloud.LOGIN,
+        ok({'accessToken': 'a', 'refreshToken': '\ud800'}),
+        'expected tokens of printable ASCII',
+    ),
+    'account with half a character': (
+        cloud.ACCOUNT,
+        sealed(cloud.ACCOUNT, '{"realm": "turn:h", "user": "u", "passwd": "\\ud800"}'),
+        'expected printable user and passwd',
+    ),
+    'account at no possible name': (
+        cloud.ACCOUNT,
+        sealed(cloud.ACCOUNT, '{"realm": "turn:%s", "user": "u", "passwd": "p"}' % ('x' * 64)),
+        'expected the name of a TURN server',
+    ),
     'no RSA key': (cloud.PUBLIC_KEY, ok('AAAA'), 'expected an RSA public key'),
     'account under another key': (
         cloud.ACCOUNT, ok(sealing.seal('{}', 'f' * 32)), 'webrtc/account: expected',
     ),
     'account that is no JSON': (
-        cloud.ACCOUNT, sealed(cloud.ACCOUNT, 'turn-password'), 'expected JSON, got 13 characters',
+        cloud.ACCOUNT, sealed(cloud.ACCOUNT, 'turn-secret'), 'expected JSON, got 11 characters',
     ),
     'account without password': (
         cloud.ACCOUNT,

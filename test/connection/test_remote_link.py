@@ -13,6 +13,7 @@ import pytest
 from remote import (
     LOGIN,
     SERIAL,
+    TURN_PASSWORD,
     cloud_arguments,
     coturn,
     needs_coturn,
@@ -184,7 +185,7 @@ def test_no_secret_is_logged(coturn, caplog):
                     pass
             ours = [r.getMessage() for r in caplog.records if r.name.startswith('go2_webrtc')]
             assert ours
-            for secret in ('my-password', 'turn-password', 'me@example.com', token):
+            for secret in (LOGIN.password, TURN_PASSWORD, LOGIN.email, token):
                 assert not [line for line in ours if secret in line]
 
     asyncio.run(main())
