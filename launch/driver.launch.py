@@ -8,6 +8,7 @@ Over the cloud, with the account in a file that only you can read:
     ros2 launch go2_webrtc_driver driver.launch.py connection_method:=remote \
         serial_number:=B42D1000P5AB12CD credentials_file:=$HOME/.config/go2.yaml
 
+A robot that is not there yet is no failure: the activation is tried again until it works.
 With ``autostart:=false`` the node stays unconfigured, for a lifecycle manager of your own.
 """
 
@@ -22,8 +23,9 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
+    TimerAction,
 )
-from launch.conditions import IfCondition
+from launch.conditions import IfCondition, UnlessCondition
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
@@ -32,7 +34,7 @@ from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
 
-from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch import Condition, LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PACKAGE = 'go2_webrtc_driver'
 PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
@@ -45,18 +47,15 @@ PASSED_ON = {
     'base_frame': "frame of the robot's body",
     'credentials_file': 'yaml file with email, password, token and aes_key, as far as needed',
 }
-FAILURES = (
-    (
-        'configuring',
-        'unconfigured',
-        'go2_driver is not configured: correct what it names, then launch it again',
-    ),
-    (
-        'activating',
-        'inactive',
-        'go2_driver is not active: when the robot can be reached, activate it with '
-        '"ros2 lifecycle set" or launch it again',
-    ),
+RETRY_PERIOD = 5.0  # s, between a failed activation and the next one
+NOT_CONFIGURED = 'go2_driver is not configured: correct what it names, then launch it again'
+NOT_ACTIVE = (
+    'go2_driver is not active: when the robot can be reached, activate it with '
+    '"ros2 lifecycle set" or launch it again'
+)
+NOT_YET_ACTIVE = (
+    f'go2_driver is not active yet: the activation is tried again every {RETRY_PERIOD:g} s; '
+    '"ros2 lifecycle set" with cleanup ends that'
 )
 
 
@@ -100,7 +99,15 @@ def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         parameters=parameters,
         output='screen',
     )
-    return [*_explain_failure(node), _activate_when_configured(node), node, _configure(node)]
+    autostart = LaunchConfiguration('autostart')
+    return [
+        _say(node, 'configuring', 'unconfigured', NOT_CONFIGURED),
+        _say(node, 'activating', 'inactive', NOT_ACTIVE, UnlessCondition(autostart)),
+        _activate_when_configured(node),
+        _keep_trying(node),
+        node,
+        _configure(node),
+    ]
 
 
 def _configure(node: LifecycleNode) -> EmitEvent:
@@ -123,19 +130,51 @@ def _activate_when_configured(node: LifecycleNode) -> RegisterEventHandler:
     )
 
 
-def _explain_failure(node: LifecycleNode) -> list[RegisterEventHandler]:
+def _keep_trying(node: LifecycleNode) -> RegisterEventHandler:
+    look = OpaqueFunction(function=_Retries(node).on_transition)
+    return RegisterEventHandler(
+        OnStateTransition(target_lifecycle_node=node, entities=[look]),
+        condition=IfCondition(LaunchConfiguration('autostart')),
+    )
+
+
+class _Retries:
+    """Activates the node again, a while after an activation has failed."""
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._activate = EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
+        self._waiting: TimerAction | None = None
+        self._said = False
+
+    def on_transition(self, context: LaunchContext) -> list[LaunchDescriptionEntity]:
+        """Cancel the retry, whatever somebody does meanwhile; begin one after a failure."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
+        came = (context.locals.event.start_state, context.locals.event.goal_state)
+        if came == ('activating', 'active'):
+            self._said = False
+        if came != ('activating', 'inactive') or context.is_shutdown:
+            return []
+        news = [] if self._said else [LogInfo(msg=NOT_YET_ACTIVE)]
+        self._said = True
+        self._waiting = TimerAction(period=RETRY_PERIOD, actions=[self._activate])
+        return [*news, self._waiting]
+
+
+def _say(
+    node: LifecycleNode, start: str, goal: str, text: str, condition: Condition | None = None
+) -> RegisterEventHandler:
     """Say what to do next; the node's own error line, just above, says what is wrong."""
-    return [
-        RegisterEventHandler(
-            OnStateTransition(
-                target_lifecycle_node=node,
-                start_state=start,
-                goal_state=goal,
-                entities=[LogInfo(msg=text)],
-            )
-        )
-        for start, goal, text in FAILURES
-    ]
+    return RegisterEventHandler(
+        OnStateTransition(
+            target_lifecycle_node=node,
+            start_state=start,
+            goal_state=goal,
+            entities=[LogInfo(msg=text)],
+        ),
+        condition=condition,
+    )
 
 
 def _change(node: LifecycleNode, transition: int) -> ChangeState:

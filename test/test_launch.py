@@ -3,16 +3,28 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import rclpy
-from lifecycle_msgs.srv import GetState
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from support import free_address, interrupt, process, wait_for_output, wait_until
+from support import (
+    collect_output,
+    end_output,
+    free_address,
+    interrupt,
+    process,
+    read_output,
+    wait_for_output,
+    wait_until,
+)
 
 pytest.importorskip(
     'launch_ros', reason='launch_ros is not installed: the launch files were not tried'
@@ -46,38 +58,54 @@ def launched(name, *arguments, log):
         env={**os.environ, 'ROS_LOG_DIR': str(log)},
         start_new_session=True,
     )
-    os.set_blocking(started.stdout.fileno(), False)
-    started.text = ''
+    collect_output(started)
     try:
         yield started
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(started.pid, signal.SIGKILL)
-        started.wait()
-        started.stdout.close()
+        end_output(started)
 
 
 @pytest.fixture
-def state_of():
-    """Ask a lifecycle node for its state."""
+def call():
+    """Call a service of a lifecycle node."""
     context = Context()
     rclpy.init(context=context)
     node = rclpy.create_node('launch_test', context=context)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
 
-    def ask(name):
-        client = node.create_client(GetState, f'{name}/get_state')
+    def ask(kind, name, request):
+        client = node.create_client(kind, name)
         assert client.wait_for_service(20.0)
-        future = client.call_async(GetState.Request())
+        future = client.call_async(request)
         wait_until(future.done, step=lambda: executor.spin_once(0.1))
         node.destroy_client(client)
-        return future.result().current_state.label
+        return future.result()
 
     yield ask
     executor.shutdown()
     node.destroy_node()
     rclpy.shutdown(context=context)
+
+
+@pytest.fixture
+def state_of(call):
+    """Ask a lifecycle node for its state."""
+    request = GetState.Request()
+    return lambda name: call(GetState, f'{name}/get_state', request).current_state.label
+
+
+@pytest.fixture
+def change(call):
+    """Change the state of a lifecycle node."""
+
+    def change(name, transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        return call(ChangeState, f'{name}/change_state', request).success
+
+    return change
 
 
 def arguments(name):
@@ -110,12 +138,77 @@ def test_without_autostart_the_node_stays_unconfigured(state_of, tmp_path):
         assert interrupt(started)[0] == 0
 
 
-def test_a_robot_that_is_away_is_named_with_what_to_do(state_of, tmp_path):
+def transitions(output):
+    """Count what launch_ros says of every activation that has failed."""
+    return output.count("Failed to make transition 'TRANSITION_ACTIVATE'")
+
+
+def test_without_autostart_a_robot_that_is_away_is_named_with_what_to_do(change, tmp_path):
+    ip = free_address()
+    given = (f'robot_ip:={ip}', 'autostart:=false')
+
+    def activate_in_vain():  # again: the first may come before launch hears of transitions
+        assert not change('/go2_driver', Transition.TRANSITION_ACTIVATE)
+
+    with launched('driver.launch.py', *given, log=tmp_path) as started:
+        assert change('/go2_driver', Transition.TRANSITION_CONFIGURE)
+        what_to_do = 'go2_driver is not active: when the robot can be reached'
+        wait_until(lambda: what_to_do in read_output(started), step=activate_in_vain)
+        assert f'activate failed: robot {ip}' in started.text
+
+
+def test_a_robot_that_comes_late_is_found_and_a_deactivation_is_respected(
+    state_of, change, tmp_path
+):
     ip = free_address()
     with launched('driver.launch.py', f'robot_ip:={ip}', log=tmp_path) as started:
         wait_for_output(started, f'activate failed: robot {ip}')
-        wait_for_output(started, 'go2_driver is not active')
+        wait_for_output(started, 'go2_driver is not active yet')
+        wait_until(lambda: transitions(read_output(started)) == 2)
+        with process('go2_webrtc_driver.sim', '--ip', ip, ready='listens'):
+            wait_until(lambda: state_of('/go2_driver') == 'active')
+            assert change('/go2_driver', Transition.TRANSITION_DEACTIVATE)
+            stays_inactive(state_of, started)
+        assert started.text.count('go2_driver is not active yet') == 1
+        status, seconds, output = interrupt(started)
+        assert (status, 'Traceback' in output) == (0, False), output
+        assert seconds < 10.0
+
+
+def stays_inactive(state_of, started):
+    """Watch for longer than the launch file would wait before it tries again."""
+    before, end = transitions(read_output(started)), time.monotonic() + 6.0
+    while time.monotonic() < end:
         assert state_of('/go2_driver') == 'inactive'
+        time.sleep(0.2)
+    assert transitions(read_output(started)) == before
+
+
+def test_a_cleanup_ends_the_retries(state_of, change, tmp_path):
+    ip = free_address()
+    with launched('driver.launch.py', f'robot_ip:={ip}', log=tmp_path) as started:
+        wait_for_output(started, 'go2_driver is not active yet')
+        wait_until(lambda: state_of('/go2_driver') == 'inactive')
+        assert change('/go2_driver', Transition.TRANSITION_CLEANUP)
+        end = time.monotonic() + 6.0
+        while time.monotonic() < end:
+            assert state_of('/go2_driver') == 'unconfigured'
+            time.sleep(0.2)
+        assert transitions(read_output(started)) == 1
+
+
+@pytest.mark.parametrize('when', ['Failed to make transition', 'waiting for an answer'])
+def test_ctrl_c_ends_the_retries(tmp_path, when):
+    """Between two attempts, and in the middle of one: the second robot takes and says nothing."""
+    ip = free_address()
+    with (
+        socket.create_server((ip, 9991)) if 'answer' in when else contextlib.nullcontext(),
+        launched('driver.launch.py', f'robot_ip:={ip}', log=tmp_path) as started,
+    ):
+        wait_for_output(started, when)
+        status, seconds, output = interrupt(started)
+        assert (status, 'Traceback' in output) == (0, False), output
+        assert seconds < 10.0
 
 
 def test_the_parameters_come_from_the_file_that_is_given(tmp_path):
@@ -124,6 +217,7 @@ def test_the_parameters_come_from_the_file_that_is_given(tmp_path):
     with launched('driver.launch.py', f'params_file:={file}', log=tmp_path) as started:
         wait_for_output(started, 'configure failed: image_encoding: expected one of bgr8')
         wait_for_output(started, 'go2_driver is not configured')
+        assert 'not active' not in read_output(started)
 
 
 def test_everything_ends_when_the_simulated_robot_cannot_start(tmp_path):
