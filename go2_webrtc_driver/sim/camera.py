@@ -72,14 +72,18 @@ class CameraTrack(MediaStreamTrack):
 
     kind = 'video'
 
-    def __init__(self, pose: Callable[[], Pose]) -> None:
+    def __init__(
+        self, pose: Callable[[], Pose], is_frozen: Callable[[], bool] = lambda: False
+    ) -> None:
         """
         Args:
             pose: tells where the robot is; called on the loop's thread.
+            is_frozen: tells whether the camera hangs: it makes no pictures although it is on.
         """
         super().__init__()
         self.frames_sent = 0
         self._pose = pose
+        self._is_frozen = is_frozen
         self._camera = Camera()
         self._worker = ThreadPoolExecutor(1, 'camera')
         self._on = asyncio.Event()
@@ -107,6 +111,8 @@ class CameraTrack(MediaStreamTrack):
             MediaStreamError: the track was stopped.
         """
         await self._next_turn()
+        while self._is_frozen() and self.readyState == 'live':
+            await self._next_turn()
         if self.readyState != 'live':
             raise MediaStreamError
         keyframe, self._keyframe = self._keyframe, False

@@ -69,11 +69,11 @@ class Client:
         ice_servers: list[RTCIceServer],
         on_closed: Callable[[Client], None],
     ) -> None:
-        self.camera = CameraTrack(self._pose)
+        self.camera = CameraTrack(self._pose, lambda: go2.camera_frozen)
         self.subscriptions: dict[str, asyncio.Task[None]] = {}
         self.saves_traffic = True
         self._streams = {
-            **streams.texts(go2.robot, go2.services, options.low_state_rate),
+            **streams.texts(go2.robot, go2.services, options.low_state_rate, go2.clock),
             Topic.VOXEL_MAP.value: Stream(streams.VOXEL_MAP_RATE, self._voxel_map),
         }
         self._microphone = Microphone()
@@ -112,8 +112,7 @@ class Client:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        tasks = [*self.subscriptions.values(), self._watch]
-        tasks += [self._probe] if self._probe else []
+        tasks = [*self._repeating, self._watch]
         for task in tasks:
             task.cancel()
         self.camera.stop()
@@ -144,18 +143,46 @@ class Client:
         except _BAD_OFFER as error:
             raise DecodeError('offer', f'expected a usable one, got: {error!r}') from error
 
-    def send(self, message: str | bytes) -> None:
-        """Send on the data channel, unless the robot is mute or the client does not read."""
+    def send(self, message: str | bytes, most_buffered: int = MOST_BUFFERED) -> bool:
+        """
+        Send on the data channel, and return whether it was.
+
+        It is not if the robot is mute, the client has no channel, or ``most_buffered`` [bytes]
+        wait there for the client to read.
+        """
         channel = self._channel
         if channel is None or channel.readyState != 'open' or self._go2.muted:
-            return
-        if channel.bufferedAmount < MOST_BUFFERED:
-            channel.send(message)
+            return False
+        if channel.bufferedAmount >= most_buffered:
+            return False
+        channel.send(message)
+        return True
+
+    def close_channel(self) -> None:
+        """Close the data channel alone; pictures go on."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def revoke(self) -> None:
+        """Take its validation back: it gets nothing any more, as if it had never been valid."""
+        self._valid = False
+        self.camera.switch(False)
+        self._microphone.switch(False)
+        self.saves_traffic = True
+        for task in self._repeating:
+            task.cancel()
+        self.subscriptions.clear()
+        self._probe = None
 
     def tell(self, kind: MessageType, fault: Fault) -> None:
         """Tell a valid client of a fault; another will get the list when it is."""
         if self._valid:
             self.send(build_message(kind, data=fault.as_json()))
+
+    @property
+    def _repeating(self) -> list[asyncio.Task[None]]:
+        """What is sent again and again."""
+        return [*self.subscriptions.values(), *([self._probe] if self._probe else [])]
 
     def _pose(self) -> Any:
         self._go2.robot.advance(time.monotonic())
@@ -211,7 +238,7 @@ class Client:
 
     def _on_validation(self, message: Message) -> None:
         right = message.data == messages.validation_answer(self._key)
-        if not (right and self._options.validates):
+        if not (right and self._go2.validates):
             self.send(build_message(MessageType.ERROR, None, info=messages.VALIDATION_NEEDED))
             return
         self._go2.advance()
@@ -220,7 +247,8 @@ class Client:
         self.send(build_message(MessageType.VALIDATION, data=messages.VALIDATION_OK))
         active = [fault.as_json() for fault in self._go2.faults]
         self.send(build_message(MessageType.FAULTS, data=active))
-        self._probe = asyncio.ensure_future(self._send_probes())
+        if self._probe is None:
+            self._probe = asyncio.ensure_future(self._send_probes())
 
     def _on_heartbeat(self, message: Message) -> None:
         self.send(build_message(MessageType.HEARTBEAT, data=message.data))
@@ -280,7 +308,7 @@ class Client:
     def _voxel_map(self) -> bytes | None:
         if self.saves_traffic or not self._go2.lidar_on:
             return None
-        return streams.voxel_map(self._go2.robot)
+        return streams.voxel_map(self._go2.robot, self._go2.clock)
 
     async def _repeat(self, stream: Stream) -> None:
         """Send the stream's messages when they are due, on a grid of the clock."""
@@ -295,7 +323,10 @@ class Client:
 
     async def _send_probes(self) -> None:
         while True:
-            info = {'req_type': 'rtt_probe_send_from_mechine', 'time': int(time.time() * 1000)}
+            info = {
+                'req_type': 'rtt_probe_send_from_mechine',
+                'time': int(self._go2.clock() * 1000),
+            }
             self.send(build_message(MessageType.INNER_REQUEST, info=info))
             self._go2.advance()
             await asyncio.sleep(PROBE_PERIOD)

@@ -1,5 +1,5 @@
 """
-The simulated robot's side of the wire: signaling over HTTP, and WebRTC to one client.
+The simulated robot's side of the wire: its signaling, and WebRTC to one client.
 
 What is sent and accepted, and how sure we are that a real Go2 does the same, stands with
 the codecs in ``protocol``. One client at a time; the next one is answered ``reject``.
@@ -10,18 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import secrets
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
 from aiortc import RTCIceServer, RTCSessionDescription
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ..errors import DecodeError
-from ..protocol import sealing, signaling
+from ..protocol import signaling
 from ..protocol.discovery import Sighting
 from ..protocol.signaling import Answer
 from ..protocol.topics import MessageType, Status, Topic
@@ -29,12 +27,17 @@ from . import faults
 from .client import Client
 from .discovery import Responder
 from .faults import Fault
+from .lan_server import LanServer
 from .options import Options
 from .reply import Reply
 from .robot import Robot
 from .services import Services
 
 logger = logging.getLogger(__name__)
+
+FLOOD_BATCH = 50  # messages between two turns of the loop
+FLOOD_BUFFER = 16 * 1024  # bytes; all other messages wait for these to be sent
+FLOOD_PAUSE = 0.001  # s, until a client that does not read is tried again
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,9 @@ class SimulatedGo2:
         services: what clients set in it.
         faults: what is wrong with it; changed by :meth:`add_fault` and :meth:`remove_fault`.
         muted: while True it sends nothing on the data channel, as if it hung.
+        camera_frozen: while True it sends no pictures although asked to.
+        validates: while False it accepts no client's validation.
+        clock_offset: what its clock, which all its stamps tell, is ahead of ours [s].
         requests: (time [s], api id, parameter, status) of every sport request so far.
         calls: every request to any service so far.
     """
@@ -67,26 +73,19 @@ class SimulatedGo2:
         self.services = Services(self.robot)
         self.faults: list[Fault] = []
         self.muted = False
+        self.camera_frozen = False
+        self.validates = options.validates
+        self.clock_offset = 0.0
         self.requests: list[tuple[float, int, str, Status]] = []
         self.calls: list[Call] = []
         self._options = options
-        self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        self._path = ''.join(secrets.choice('0123456789') for _ in range(5))
-        self._runner: web.AppRunner | None = None
+        self._server = LanServer(options, lambda offer: self.answer(offer))
         self._responder: Responder | None = None
         self.client: Client | None = None
 
     async def start(self) -> None:
         """Listen; raises OSError if the address is not free."""
-        app = web.Application()
-        if self._options.old_signaling:
-            app.router.add_post(f'/{signaling.OLD_EXCHANGE}', self._old_exchange)
-        else:
-            app.router.add_post(f'/{signaling.NOTIFY}', self._notify)
-            app.router.add_post(f'/{signaling.EXCHANGE}{self._path}', self._exchange)
-        self._runner = web.AppRunner(app)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._options.ip, self._options.port).start()
+        await self._server.start()
         await self._answer_discovery()
 
     async def stop(self) -> None:
@@ -95,8 +94,7 @@ class SimulatedGo2:
             self._responder.stop()
         if self.client is not None:
             await self.client.close()
-        if self._runner is not None:
-            await self._runner.cleanup()
+        await self._server.stop()
 
     async def answer(self, offer: Mapping[str, Any]) -> Answer:
         """
@@ -127,7 +125,7 @@ class SimulatedGo2:
     def add_fault(self, source: int, code: int) -> None:
         """Have a fault from now on, and tell the client; having it already changes nothing."""
         if not any(each.is_(source, code) for each in self.faults):
-            fault = Fault(int(time.time()), source, code)
+            fault = Fault(int(self.clock()), source, code)
             self.faults.append(fault)
             self._tell(MessageType.FAULT_ADDED, fault)
 
@@ -137,11 +135,54 @@ class SimulatedGo2:
             self.faults.remove(fault)
             self._tell(MessageType.FAULT_REMOVED, fault)
 
+    def revoke(self) -> None:
+        """
+        Take the validation of the present client back.
+
+        Streams, pictures and sound end; every message is answered "Validation Needed." until
+        the client validates again, which ``validates`` may refuse.
+        """
+        if self.client is not None:
+            self.client.revoke()
+
+    def close_channel(self) -> None:
+        """Close the data channel alone: the peer connection stays, and pictures go on."""
+        if self.client is not None:
+            self.client.close_channel()
+
+    async def flood(self, message: str | bytes, rate: float = math.inf) -> None:
+        """
+        Send a message again and again until cancelled; what the client does not read is left out.
+
+        Args:
+            message: any, a valid one or not.
+            rate: of the messages [Hz]; by default as fast as the loop's other work allows.
+        """
+        clock = asyncio.get_running_loop().time
+        due = clock()
+        while True:
+            for _ in range(FLOOD_BATCH):
+                if due > clock():
+                    break
+                sent = self.client is not None and self.client.send(message, FLOOD_BUFFER)
+                due = due + 1 / rate if sent else clock() + max(1 / rate, FLOOD_PAUSE)
+            await asyncio.sleep(max(0.0, due - clock()))
+
+    def clock(self) -> float:
+        """Return the time that its stamps tell [s]."""
+        return time.time() + self.clock_offset
+
     def advance(self) -> None:
         """Bring the robot up to now, and its fault of a low battery with it."""
         self.robot.advance(time.monotonic())
         change = self.add_fault if self.robot.battery.low else self.remove_fault
         change(*faults.LOW_BATTERY)
+
+    @property
+    def speed(self) -> float:
+        """The largest component of its body's velocity, now [m/s or rad/s]."""
+        self.advance()
+        return max(map(abs, self.robot.velocity))
 
     @property
     def mode(self) -> str:
@@ -182,31 +223,6 @@ class SimulatedGo2:
         if self.client is not None:
             self.client.tell(kind, fault)
 
-    async def _notify(self, request: web.Request) -> web.Response:
-        options = self._options
-        notice = signaling.Notice(self._private_key.public_key(), self._path)
-        key = options.device_key if options.scheme == 3 else signaling.SHARED_KEY
-        nonce = secrets.token_bytes(12)
-        return web.Response(text=signaling.encode_notice(notice, options.scheme, key, nonce))
-
-    async def _exchange(self, request: web.Request) -> web.Response:
-        try:
-            offer, key = signaling.decode_offer(await request.text(), self._private_key)
-            answer = await self.answer(offer)
-        except DecodeError as error:
-            return _refusal(error)
-        return web.Response(text=signaling.encode_answer(answer, key))
-
-    async def _old_exchange(self, request: web.Request) -> web.Response:
-        try:
-            offer = sealing.json_object(signaling.OLD_EXCHANGE, await request.text())
-            answer = await self.answer(offer)
-        except DecodeError as error:
-            return _refusal(error)
-        return web.Response(
-            text=signaling.encode_plain_answer(answer), content_type='application/json'
-        )
-
     async def _answer_discovery(self) -> None:
         options = self._options
         sighting = Sighting(options.serial_number, options.ip)
@@ -246,8 +262,3 @@ def _ice_servers(offer: Mapping[str, Any]) -> list[RTCIceServer]:
         return [RTCIceServer(str(given['realm']), str(given['user']), str(given['passwd']))]
     except (TypeError, LookupError):
         raise DecodeError('offer', 'turnserver: expected realm, user and passwd') from None
-
-
-def _refusal(error: DecodeError) -> web.Response:
-    logger.warning('refused an offer: %s', error)
-    return web.Response(status=400)

@@ -20,6 +20,8 @@ from .services import Services
 
 SPORT_STATE_RATE, POSE_RATE, SLOW_RATE, VOXEL_MAP_RATE = 20.0, 19.0, 1.0, 7.3  # Hz
 
+Clock = Callable[[], float]
+
 
 class Stream(NamedTuple):
     """A rate [Hz], and what makes the next message; None: there is none now."""
@@ -28,9 +30,18 @@ class Stream(NamedTuple):
     make: Callable[[], str | bytes | None]
 
 
-def texts(robot: Robot, services: Services, low_state_rate: float) -> Mapping[str, Stream]:
-    """Return the streams of text by topic; ``low_state_rate`` is that of the low state [Hz]."""
-    clock = time.time
+def texts(
+    robot: Robot, services: Services, low_state_rate: float, clock: Clock = time.time
+) -> Mapping[str, Stream]:
+    """
+    Return the streams of text by topic.
+
+    Args:
+        robot: whose states are told.
+        services: likewise.
+        low_state_rate: of the low state [Hz].
+        clock: the robot's [s].
+    """
     made: Mapping[Topic, tuple[float, Callable[[], Any]]] = {
         Topic.SPORT_MODE_STATE: (
             SPORT_STATE_RATE,
@@ -54,10 +65,10 @@ def texts(robot: Robot, services: Services, low_state_rate: float) -> Mapping[st
     return {topic.value: Stream(rate, _text(topic, make)) for topic, (rate, make) in made.items()}
 
 
-def voxel_map(robot: Robot) -> bytes:
-    """Return the next frame of the voxel map."""
+def voxel_map(robot: Robot, clock: Clock = time.time) -> bytes:
+    """Return the next frame of the voxel map; ``clock`` as above."""
     occupied, origin = lidar.scan(robot.pose)
-    header, payload = voxels.encode_voxels(occupied, origin, lidar.RESOLUTION, time.time())
+    header, payload = voxels.encode_voxels(occupied, origin, lidar.RESOLUTION, clock())
     return messages.build_frame(Topic.VOXEL_MAP.value, header, payload)
 
 
