@@ -248,12 +248,28 @@ def _check_serial_number(serial_number: str) -> None:
 
 
 def _check_cloud_url(url: str) -> None:
-    """A password goes there: nobody on the way may read it."""
-    parts = urlsplit(url)
-    host = parts.hostname or ''
-    is_here = host == 'localhost' or host.startswith('127.') or host == '::1'
-    if url and not (host and (parts.scheme == 'https' or (parts.scheme == 'http' and is_here))):
+    """A password goes there: nobody on the way may read it, and none stands in it."""
+    if url and not _is_private(url):
         raise ConfigError(f'cloud_url: expected https://host/, got {url!r}')
+
+
+def _is_private(url: str) -> bool:
+    """Whether what is sent to ``url`` is encrypted, or does not leave this machine."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or '', parts.port  # a port that is none raises
+    except ValueError:
+        return False
+    if not url.isprintable() or ' ' in url or not host or '@' in parts.netloc:
+        return False
+    return parts.scheme == 'https' or (parts.scheme == 'http' and _is_here(host))
+
+
+def _is_here(host: str) -> bool:
+    try:
+        return host == 'localhost' or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_ice_servers(urls: str) -> None:

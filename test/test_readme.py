@@ -34,6 +34,7 @@ OTHERS = {
     'libraries': {'unitree_webrtc_connect'},
     'executables': {'sim_robot', 'check_aiortc'},
     'of ROS': {'qos_overrides'},
+    'of Nav2': {'bond_timeout'},
 }
 
 

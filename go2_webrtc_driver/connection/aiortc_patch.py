@@ -16,6 +16,8 @@ dies with ``'NoneType' object has no attribute 'media'``. The repairs, each boun
 - gathering of ICE candidates that is cancelled ends what it has begun, allocations too;
 - deleting a TURN allocation takes ``TURN_DELETE_TIMEOUT`` at most, not the 63 s of its
   retries;
+- datagrams that are empty, torn, or from strangers are dropped: a single empty one, from any
+  host, would end the connection;
 - a BUNDLE group that would leave a transport unknown to ``close()`` is refused.
 """
 
@@ -26,9 +28,10 @@ import functools
 import inspect
 import logging
 import os
+import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -154,6 +157,13 @@ def _patches() -> list[_Patch]:
         _Patch(peer, 'setRemoteDescription', ('self', 'sessionDescription'), True, _opening),
         _Patch(peer, 'close', ('self',), True, _close_to_the_end),
         _Patch('aiortc.RTCIceTransport', 'stop', ('self',), True, _stop_in_background),
+        _Patch(
+            'aioice.ice.StunProtocol',
+            'datagram_received',
+            ('self', 'data', 'addr'),
+            False,
+            _from_peers_only,
+        ),
         _Patch('aioice.ice.Connection', 'gather_candidates', ('self',), True, _gather_or_end),
         _Patch('aioice.ice', 'server_reflexive_candidate', asked, True, _listed_in_gathering),
         _Patch('aioice.turn', 'create_turn_endpoint', allocated, True, _listed_in_gathering),
@@ -295,6 +305,26 @@ def _stop_in_background(stop: Callable[..., Any]) -> Callable[..., Any]:
             gate.stops.add(asyncio.ensure_future(stop(self)))
 
     return stop_in_background
+
+
+def _from_peers_only(receive: Callable[..., None]) -> Callable[..., Any]:
+    def receive_from_peers(self: Any, data: bytes, addr: tuple[Any, ...]) -> None:
+        if _is_stun(data):
+            with suppress(struct.error):  # torn in the middle of an attribute
+                receive(self, data, addr)
+        elif data and _is_peer(self.receiver, addr):
+            receive(self, data, addr)
+
+    return receive_from_peers
+
+
+def _is_stun(data: bytes) -> bool:
+    """Whether a datagram is for ICE (RFC 7983): those are answered whoever sends them."""
+    return bool(data) and data[0] < 4
+
+
+def _is_peer(agent: Any, addr: tuple[Any, ...]) -> bool:
+    return any((each.host, each.port) == addr[:2] for each in agent._remote_candidates)
 
 
 def _gather_or_end(gather: Callable[..., Awaitable[None]]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -210,5 +211,29 @@ def test_a_stop_waits_for_no_timer_although_everything_before_it_was_lost():
         sctp._t3_start = lambda: None
         link.stop_again()
         await until(lambda: [each[1] for each in go2.requests].count(SportApi.STOP_MOVE) == 2)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize('raw', [b'', b'\x80' * 40, b'\x16' * 40, b'\x00\x01\x00\x09', b'\x00'])
+def test_a_datagram_from_a_stranger_does_not_reach_the_link(raw):
+    async def scenario(go2, link):
+        (agent,) = {
+            each.transport.transport.iceGatherer._connection
+            for each in link._connection.getReceivers()
+            if each.transport.state == 'connected'
+        }
+        seen, take = [], agent.data_received
+        agent.data_received = lambda data, component: (seen.append(data), take(data, component))
+        pair = agent._nominated[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind((pair.local_addr[0], 0))
+            stranger.sendto(raw, pair.local_addr)
+            stranger.sendto(b'\x80' + b'last' * 5, pair.local_addr)
+        link.subscribe(SPORT)
+        for _ in range(3):
+            await next_of(link, lambda packet: packet.topic == SPORT)
+        assert seen
+        assert not [each for each in seen if (each == raw and raw[:1] > b'\x03') or b'last' in each]
 
     run(scenario)
