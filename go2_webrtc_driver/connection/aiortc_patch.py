@@ -18,6 +18,8 @@ dies with ``'NoneType' object has no attribute 'media'``. The repairs, each boun
   retries;
 - datagrams that are empty, torn, or from strangers are dropped: a single empty one, from any
   host, would end the connection;
+- text on a data channel that is not UTF-8 is taken with marks of replacement; it would end
+  the connection too;
 - a BUNDLE group that would leave a transport unknown to ``close()`` is refused.
 """
 
@@ -47,6 +49,8 @@ logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 1.5  # s, for the transports of a connection to stop
 CANCEL_TIMEOUT = 0.1  # s, for what was cancelled to end; aioice can swallow a cancellation
 TURN_DELETE_TIMEOUT = 1.0  # s
+WEBRTC_STRING = 51  # what a message on a data channel says that it is (RFC 8831)
+STUN_COOKIE = bytes.fromhex('2112a442')
 SWITCH = 'GO2_AIORTC_PATCH'
 _MARK = '_go2_patched'
 _GATE = '_go2_gate'
@@ -148,6 +152,7 @@ def _patches() -> list[_Patch]:
         'channel_refresh_time', 'ssl', 'transport',
     )  # fmt: skip
     asked = ('protocol', 'stun_server')
+    delivered = ('self', 'stream_id', 'pp_id', 'data')
     validated = ('self', 'description', 'is_local')
     return [
         _Patch(peer, f'{private}connect', ('self',), True, _gated_connect),
@@ -164,6 +169,7 @@ def _patches() -> list[_Patch]:
             False,
             _from_peers_only,
         ),
+        _Patch('aiortc.RTCSctpTransport', '_receive', delivered, True, _decodable),
         _Patch('aioice.ice.Connection', 'gather_candidates', ('self',), True, _gather_or_end),
         _Patch('aioice.ice', 'server_reflexive_candidate', asked, True, _listed_in_gathering),
         _Patch('aioice.turn', 'create_turn_endpoint', allocated, True, _listed_in_gathering),
@@ -319,12 +325,21 @@ def _from_peers_only(receive: Callable[..., None]) -> Callable[..., Any]:
 
 
 def _is_stun(data: bytes) -> bool:
-    """Whether a datagram is for ICE (RFC 7983): those are answered whoever sends them."""
-    return bool(data) and data[0] < 4
+    """Whether a datagram is for ICE (RFC 5389): those are answered whoever sends them."""
+    return data[:1] < b'\x04' and data[4:8] == STUN_COOKIE
 
 
 def _is_peer(agent: Any, addr: tuple[Any, ...]) -> bool:
     return any((each.host, each.port) == addr[:2] for each in agent._remote_candidates)
+
+
+def _decodable(receive: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    async def receive_decodable(self: Any, stream_id: int, pp_id: int, data: bytes) -> None:
+        if pp_id == WEBRTC_STRING:
+            data = data.decode(errors='replace').encode()
+        await receive(self, stream_id, pp_id, data)
+
+    return receive_decodable
 
 
 def _gather_or_end(gather: Callable[..., Awaitable[None]]) -> Callable[..., Any]:

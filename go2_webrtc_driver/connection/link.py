@@ -35,9 +35,15 @@ from ..errors import (
     LinkRefused,
     show,
 )
-from ..protocol import commands, messages
+from ..protocol import commands
 from ..protocol.commands import Command, Request
-from ..protocol.messages import Message, build_message, parse_message
+from ..protocol.messages import (
+    VALIDATION_NEEDED,
+    VALIDATION_OK,
+    Message,
+    build_message,
+    parse_message,
+)
 from ..protocol.motion import MOTIONS, Motion
 from ..protocol.signaling import REJECT
 from ..protocol.topics import MessageType
@@ -273,12 +279,18 @@ class Link:
 
     def _listen(self) -> None:
         """Take over the library's events before anything can fire them."""
-        self._channel_protocol.validaton.set_on_validate_callback(self._on_valid)
+        validation = self._channel_protocol.validaton
+        validation.set_on_validate_callback(self._on_valid)
+        validation.publish = self._answer_validation
         self._channel.remove_all_listeners('message')
         self._channel.on('message', self._on_message)
         self._channel.on('close', lambda: self._lost('closed the data channel'))
         self._connection.on('track', self._on_track)
         self._connection.on('connectionstatechange', self._on_state)
+
+    async def _answer_validation(self, topic: str, answer: str, kind: str) -> None:
+        """Answer as the library does, which would wait for a reply, for ever if none comes."""
+        self._channel_protocol.pub_sub.publish_without_callback(topic, answer, kind)
 
     def _on_valid(self) -> None:
         if not self._valid.done():
@@ -349,9 +361,10 @@ class Link:
         return len(raw) <= LARGEST_ECHO and self._channel.bufferedAmount <= MOST_BUFFERED
 
     def _hand_to_library(self, message: Message) -> None:
-        if message.type is MessageType.ERROR and self._is_refused():
+        is_refusal = message.type is MessageType.ERROR and message.info == VALIDATION_NEEDED
+        if is_refusal and self._is_refused():
             return
-        if message.data == messages.VALIDATION_OK:
+        if message.type is MessageType.VALIDATION and message.data == VALIDATION_OK:
             self._refusals = 0  # a link may be asked for its validation again after hours
             if self._valid.done():  # the library would start one more heartbeat
                 return
@@ -381,8 +394,8 @@ class Link:
         if self._refusals <= MOST_VALIDATIONS:
             return False
         error = LinkRefused(
-            f'{self.robot}: expected "{messages.VALIDATION_OK}", got '
-            f'"{messages.VALIDATION_NEEDED}" {self._refusals} times'
+            f'{self.robot}: expected "{VALIDATION_OK}", got '
+            f'"{VALIDATION_NEEDED}" {self._refusals} times'
         )
         if self._valid.done():
             self._put(error)

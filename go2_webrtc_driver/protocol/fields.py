@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
 
 from ..errors import DecodeError, show
+
+LARGEST = 3.4e38  # beyond it a number is infinite in a float32, which some messages of ROS have
 
 
 class Fields:
@@ -14,7 +15,7 @@ class Fields:
     The fields of one JSON object of a packet.
 
     Every accessor raises DecodeError, naming topic and field, unless the field has the
-    type and length asked for and its numbers are finite.
+    type and length asked for and its numbers are finite, also as float32.
     """
 
     def __init__(self, topic: str, content: Any, path: str = '') -> None:
@@ -71,10 +72,7 @@ class Fields:
 def _is_number(value: Any) -> TypeGuard[float]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer of hundreds of digits
-        return False
+    return abs(value) <= LARGEST
 
 
 def _got(value: Any) -> str:

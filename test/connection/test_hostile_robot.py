@@ -12,7 +12,7 @@ from test_session import warned
 
 from go2_webrtc_driver.connection import link as module
 from go2_webrtc_driver.connection.link import LARGEST_ECHO, MOST_PIXELS, open_link
-from go2_webrtc_driver.errors import LinkRefused
+from go2_webrtc_driver.errors import DecodeError, LinkRefused
 from go2_webrtc_driver.protocol.messages import VALIDATION_NEEDED, VALIDATION_OK, build_message
 from go2_webrtc_driver.protocol.topics import MessageType, SportApi, Topic
 from go2_webrtc_driver.sim.options import Options
@@ -20,6 +20,7 @@ from go2_webrtc_driver.sim.peer import SimulatedGo2
 from go2_webrtc_driver.velocity_gate import Velocity
 
 NEEDED = build_message(MessageType.ERROR, None, info=VALIDATION_NEEDED)
+TORN_STUN = bytes.fromhex('0001 0004 2112a442') + bytes(12) + bytes.fromhex('0020 0001')
 OK = build_message(MessageType.VALIDATION, data=VALIDATION_OK)
 SPORT = Topic.SPORT_MODE_STATE.value
 
@@ -215,7 +216,7 @@ def test_a_stop_waits_for_no_timer_although_everything_before_it_was_lost():
     run(scenario)
 
 
-@pytest.mark.parametrize('raw', [b'', b'\x80' * 40, b'\x16' * 40, b'\x00\x01\x00\x09', b'\x00'])
+@pytest.mark.parametrize('raw', [b'', b'\x80' * 40, b'\x16' * 40, TORN_STUN, b'\x00'])
 def test_a_datagram_from_a_stranger_does_not_reach_the_link(raw):
     async def scenario(go2, link):
         (agent,) = {
@@ -234,6 +235,45 @@ def test_a_datagram_from_a_stranger_does_not_reach_the_link(raw):
         for _ in range(3):
             await next_of(link, lambda packet: packet.topic == SPORT)
         assert seen
-        assert not [each for each in seen if (each == raw and raw[:1] > b'\x03') or b'last' in each]
+        assert not [each for each in seen if b'last' in each]
+        assert raw not in seen
+
+    run(scenario)
+
+
+def test_other_errors_of_the_robot_do_not_end_a_link_that_is_valid():
+    async def scenario(go2, link):
+        for _ in range(20):
+            go2.client.send(build_message(MessageType.ERROR, None, info='Topic not found'))
+        link.subscribe(SPORT)
+        await next_of(link, lambda packet: packet.topic == SPORT)
+
+    run(scenario)
+
+
+def test_validations_again_and_again_leave_nothing_behind():
+    async def scenario(go2, link):
+        tasks = len(asyncio.all_tasks())
+        for _ in range(20):
+            go2.client.send(NEEDED)
+            await next_of(link, lambda packet: packet.type is MessageType.VALIDATION)
+        go2.client.send(build_message(MessageType.VALIDATION, 'elsewhere', 'key'))
+        link.subscribe(SPORT)
+        await next_of(link, lambda packet: packet.topic == SPORT)
+        resolver = link._channel_protocol.pub_sub.future_resolver
+        assert not [key for key in resolver.pending_callbacks if 'validation' in str(key)]
+        assert len(asyncio.all_tasks()) <= tasks + 2  # the robot's stream, a network status
+
+    run(scenario)
+
+
+def test_text_that_is_not_utf_8_is_a_bad_packet_and_the_link_lives_on():
+    async def scenario(go2, link):
+        sctp = go2.client._connection.sctp
+        sctp._data_channel_queue.append((go2.client._channel, 51, b'{"type": "\xff\xfe"}'))
+        await sctp._data_channel_flush()
+        await next_of(link, lambda packet: isinstance(packet, DecodeError))
+        link.subscribe(SPORT)
+        await next_of(link, lambda packet: getattr(packet, 'topic', '') == SPORT)
 
     run(scenario)

@@ -147,6 +147,15 @@ def test_a_bad_field_is_one_decode_error_that_names_topic_and_field(topic, path,
     assert path[-1] in str(error.value)
 
 
+@pytest.mark.parametrize('bad', [1e39, -1e300, 10**39])
+def test_a_number_that_would_be_infinite_in_a_message_of_ros_is_a_decode_error(bad):
+    """Volts and forces are float32 there."""
+    with pytest.raises(DecodeError, match='power_v: expected a finite number'):
+        decode(Topic.LOW_STATE, {**LOW, 'power_v': bad})
+    with pytest.raises(DecodeError, match='foot_force: expected 4 finite numbers'):
+        decode(Topic.LOW_STATE, {**LOW, 'foot_force': [0, 0, 0, bad]})
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),

@@ -284,6 +284,7 @@ def test_a_velocity_cannot_be_smuggled_past_its_limits(topic, number):
 
 def test_the_bridge_to_the_nodes_log_leaves_no_trace():
     package = logging.getLogger('go2_webrtc_driver')
+    package.setLevel(logging.NOTSET)
     before = package.level, package.propagate
     bridge = log_bridge.attach(rclpy.logging.get_logger('test'))
     assert not package.propagate
