@@ -52,6 +52,13 @@ TURN_DELETE_TIMEOUT = 1.0  # s
 WEBRTC_STRING = 51  # what a message on a data channel says that it is (RFC 8831)
 STUN_COOKIE = bytes.fromhex('2112a442')
 SWITCH = 'GO2_AIORTC_PATCH'
+# What link and video use besides, of aiortc's own: owner, name, parameters, whether it is async.
+USED_BY_LINK = (
+    ('aiortc.RTCSctpTransport', '_t3_cancel', ('self',), False),
+    ('aiortc.RTCSctpTransport', '_t3_expired', ('self',), False),
+    ('aiortc.RTCRtpReceiver', '_send_rtcp_pli', ('self', 'media_ssrc'), True),
+    ('aiortc.jitterbuffer.JitterBuffer', 'remove', ('self', 'count'), False),
+)
 _MARK = '_go2_patched'
 _GATE = '_go2_gate'
 
@@ -170,6 +177,10 @@ def _patches() -> list[_Patch]:
             _from_peers_only,
         ),
         _Patch('aiortc.RTCSctpTransport', '_receive', delivered, True, _decodable),
+        *(
+            _Patch(owner, name, parameters, is_async, _unchanged)
+            for owner, name, parameters, is_async in USED_BY_LINK
+        ),
         _Patch('aioice.ice.Connection', 'gather_candidates', ('self',), True, _gather_or_end),
         _Patch('aioice.ice', 'server_reflexive_candidate', asked, True, _listed_in_gathering),
         _Patch('aioice.turn', 'create_turn_endpoint', allocated, True, _listed_in_gathering),
