@@ -66,8 +66,7 @@ with (
     from support import free_address, lan
 
     from go2_webrtc_driver.config import DriverConfig
-    from go2_webrtc_driver.connection import link as link_module
-    from go2_webrtc_driver.connection import reconnect
+    from go2_webrtc_driver.connection import intake, reconnect
     from go2_webrtc_driver.connection.link import Link, open_link
     from go2_webrtc_driver.connection.session import RobotSession
     from go2_webrtc_driver.errors import CommandRejected, DecodeError, LinkLost
@@ -647,7 +646,7 @@ def _resident_memory() -> int:
 
 def hurry() -> None:
     """Let messages come faster than a link takes them, and links without a pause."""
-    link_module.MOST_MESSAGES = 1e9
+    intake.MOST_MESSAGES = intake.MOST_OF_A_KIND = intake.MOST_ECHOES = 1e9
     reconnect.FIRST_DELAY = reconnect.OPERATOR_DELAY = 0.0
 
 

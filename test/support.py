@@ -25,9 +25,10 @@ INSIDE = 'GO2_TEST_INSIDE_NAMESPACE'
 
 
 def free_address():
-    """Return a loopback address that no other test uses."""
+    """Return a loopback address that no other test, of this run or another one, uses."""
     number = next(_addresses)
-    return f'127.{1 + os.getpid() % 200}.{number // 250}.{1 + number % 250}'
+    high, low = divmod(os.getpid() % 16_000, 64)
+    return f'127.{1 + high}.{4 * low + number // 250}.{1 + number % 250}'
 
 
 def lan(ip, device_key=None):

@@ -42,7 +42,6 @@ from ..protocol.messages import (
     VALIDATION_OK,
     Message,
     build_message,
-    parse_message,
 )
 from ..protocol.motion import MOTIONS, Motion
 from ..protocol.signaling import REJECT
@@ -51,8 +50,8 @@ from ..velocity_gate import STOP, Velocity
 from . import aiortc_patch
 from .complaints import Complaints
 from .ice import gather_on, has_relay, share_credentials
+from .intake import Intake
 from .negotiation import apply_answer
-from .rate_limit import RateLimit
 from .signaling import Network, Progress, Signaling
 from .video import Newest, skip_what_is_lost
 
@@ -65,7 +64,6 @@ MOST_QUEUED = 512  # messages; a flood drops the oldest
 MOST_BUFFERED = 2048  # bytes not yet sent, about ten Moves, beyond which one more would be stale
 STOP_WINDOW = 16 * 1024  # bytes that may be on their way when the robot is told to stop
 MOST_VALIDATIONS = 3
-MOST_MESSAGES = 1000.0  # a second; a robot asked for everything sends about 60
 LARGEST_ECHO = 4096  # bytes of a message that the library sees; it sends probes back as they are
 MOST_PIXELS = 1920 * 1088  # of a picture; the largest known is 1920x1080
 
@@ -118,7 +116,7 @@ class Link:
         self._responses: dict[int, asyncio.Future[Message]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals = 0
-        self._rate = RateLimit(MOST_MESSAGES, MOST_MESSAGES)
+        self._intake = Intake()
         self._complaints = Complaints(logger)
         self._closing = False
         self._connection = RTCPeerConnection(RTCConfiguration([*network.ice_servers]))
@@ -339,26 +337,26 @@ class Link:
         )  # fmt: skip
 
     def _on_message(self, raw: str | bytes) -> None:
-        if not self._rate.allows(asyncio.get_running_loop().time()):
-            self._complaints.warn(
-                'dropped messages (%d so far): expected at most %g a second from the robot',
-                self._rate.refused, MOST_MESSAGES,
-            )  # fmt: skip
-            return
-        try:
-            message = parse_message(raw)
-        except DecodeError as error:
-            self._put(error)
-            return
-        if message.type in LIBRARY_TYPES and self._may_be_answered(raw):
-            self._hand_to_library(message)
-        elif message.type is MessageType.RESPONSE:
-            self._resolve(message)
-        self._put(message)
+        packet = self._intake.take(raw, asyncio.get_running_loop().time())
+        if isinstance(packet, Message):
+            self._act(packet, len(raw))
+        if packet is not None:
+            self._put(packet)
 
-    def _may_be_answered(self, raw: str | bytes) -> bool:
+    def _act(self, message: Message, size: int) -> None:
+        if message.type is MessageType.RESPONSE:
+            self._resolve(message)
+        elif message.type in LIBRARY_TYPES and self._may_be_answered(message.type, size):
+            self._hand_to_library(message)
+
+    def _may_be_answered(self, kind: MessageType, size: int) -> bool:
         """Whether what the library may echo leaves room for the next Move."""
-        return len(raw) <= LARGEST_ECHO and self._channel.bufferedAmount <= MOST_BUFFERED
+        unsent = self._channel.bufferedAmount
+        if size > LARGEST_ECHO or unsent > MOST_BUFFERED:
+            return False
+        if kind is not MessageType.INNER_REQUEST:
+            return True
+        return self._intake.may_echo(unsent, asyncio.get_running_loop().time())
 
     def _hand_to_library(self, message: Message) -> None:
         is_refusal = message.type is MessageType.ERROR and message.info == VALIDATION_NEEDED

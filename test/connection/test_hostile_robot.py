@@ -10,7 +10,7 @@ import pytest
 from support import free_address, lan, simulated_robot, until
 from test_session import warned
 
-from go2_webrtc_driver.connection import link as module
+from go2_webrtc_driver.connection import intake
 from go2_webrtc_driver.connection.link import LARGEST_ECHO, MOST_PIXELS, open_link
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
 from go2_webrtc_driver.protocol.messages import VALIDATION_NEEDED, VALIDATION_OK, build_message
@@ -66,8 +66,9 @@ def heard_by(go2):
     return heard
 
 
-def test_of_a_flood_only_so_many_messages_pass_and_the_link_lives_on(monkeypatch, caplog):
-    monkeypatch.setattr(module, 'MOST_MESSAGES', 50.0)
+@pytest.mark.parametrize('limit', ['MOST_MESSAGES', 'MOST_OF_A_KIND'])
+def test_of_a_flood_only_so_many_messages_pass_and_the_link_lives_on(monkeypatch, caplog, limit):
+    monkeypatch.setattr(intake, limit, 50.0)
 
     async def scenario(go2, link):
         for number in range(500):
@@ -79,6 +80,22 @@ def test_of_a_flood_only_so_many_messages_pass_and_the_link_lives_on(monkeypatch
         assert warned(caplog, 'expected at most 50 a second') == 1
 
     run(scenario)
+
+
+def test_a_flood_of_one_kind_leaves_the_others_alone(caplog):
+    ours, now = intake.Intake(), 100.0
+    flood = build_message(MessageType.MESSAGE, 'flood')
+    assert sum(ours.take(flood, now) is not None for _ in range(1000)) == intake.MOST_OF_A_KIND
+    assert sum(ours.take('garbage', now) is not None for _ in range(1000)) == intake.MOST_OF_A_KIND
+    for topic in (SPORT, Topic.ROBOT_POSE.value):
+        assert ours.take(build_message(MessageType.MESSAGE, topic), now).topic == topic
+    assert ours.take(build_message(MessageType.HEARTBEAT), now).type is MessageType.HEARTBEAT
+
+
+def test_so_many_probes_are_echoed_and_none_before_what_waits():
+    ours = intake.Intake()
+    assert sum(ours.may_echo(0, 1.0) for _ in range(100)) == intake.MOST_ECHOES
+    assert not ours.may_echo(intake.ECHO_ROOM + 1, 100.0)
 
 
 def test_a_robot_may_ask_for_the_validation_again_and_again_over_the_hours():

@@ -45,24 +45,18 @@ def stuck(spin_once):
     return get_stuck
 
 
-def break_it(what):
-    if what == 'executor':
-        MultiThreadedExecutor.spin_once = stuck(MultiThreadedExecutor.spin_once)
-    elif what == 'subscription':
-        Go2Driver._on_cmd_vel = failing(Go2Driver._on_cmd_vel)
-    elif what == 'timer':
-        Go2Driver._ask_for_what_is_wanted = failing(Go2Driver._ask_for_what_is_wanted)
-    elif what == 'conversion':
-        Go2Driver._on_sample = failing(Go2Driver._on_sample)
-    elif what == 'posted':
-        RobotSession.want = failing(RobotSession.want)
-    elif what == 'task':
-        RobotSession._watch_owner = failing(RobotSession._watch_owner)
-    else:
-        raise SystemExit(f'BREAK: got {what!r}')
+BREAKS = {
+    'executor': (MultiThreadedExecutor, 'spin_once', stuck),
+    'subscription': (Go2Driver, '_on_cmd_vel', failing),
+    'timer': (Go2Driver, '_ask_for_what_is_wanted', failing),
+    'conversion': (Go2Driver, '_on_sample', failing),
+    'posted': (RobotSession, 'want', failing),
+    'task': (RobotSession, '_watch_owner', failing),
+}
 
 
 if __name__ == '__main__':
     Link.move = notice(Link.move)
-    break_it(os.environ['BREAK'])
+    owner, name, broken = BREAKS[os.environ['BREAK']]
+    setattr(owner, name, broken(getattr(owner, name)))
     sys.exit(program.main())
