@@ -23,8 +23,8 @@ test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
 
 soak: setup ## an hour: 100 killed robots, 30 min of faults, a flood, 1 000 000 fuzzed messages
 	@tools/setup.sh test
-	@$(ENTER) && python benchmarks/soak.py recover && python benchmarks/soak.py faults && \
-		python benchmarks/flood.py
+	@$(ENTER) && for what in exits recover faults; do python benchmarks/soak.py $$what || exit; done
+	@$(ENTER) && python benchmarks/flood.py
 	@$(MAKE) fuzz
 
 fuzz: setup ## 1 000 000 fuzzed messages; goes on where it was stopped

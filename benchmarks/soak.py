@@ -3,12 +3,14 @@ Whether the driver stays alive, safe and small, however often something goes wro
 
     python benchmarks/soak.py recover [--cycles 100]
     python benchmarks/soak.py faults [--seconds 1800] [--period 20] [--seed 1]
+    python benchmarks/soak.py exits [--times 3]
 
 ``recover``: the simulated robot, a process of its own, is killed in mid-stream while it is
 commanded, and started again after 0 to 3 s more than the driver needs to notice; now and
 then the driver is deactivated and activated for comparison, a fresh connect. ``faults``: the
 faults of ``test/faults``, one every ``period``, in random order, each while the robot is
-commanded. A real driver over real DDS, in a process that counts what it holds when asked
+commanded. ``exits``: every orderly way out, from the signal or request to the StopMove that the
+walking robot hears. A real driver over real DDS, in a process that counts what it holds when asked
 (``counted_driver.py``). Prints tables, and fails if a goal is missed.
 """
 
@@ -37,10 +39,22 @@ import counted_driver
 import rclpy
 from connect import Goal
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from driver_process import ACTIVATE, CONFIGURE, DEACTIVATE, SIM, User
+from driver_process import (
+    ACTIVATE,
+    CONFIGURE,
+    DEACTIVATE,
+    SIM,
+    User,
+    driver,
+    robot_in_this_process,
+    walk,
+)
+from lifecycle_msgs.msg import Transition
 from sensor_msgs.msg import Image
 from stage import FAULTS, PARAMETERS, SPEED, play, stage
 from support import free_address, process, read_output, wait_until
+
+from go2_webrtc_driver.protocol.topics import SportApi
 
 DRIVER = 'counted_driver'
 SILENCE_TIMEOUT = 3.0  # s, the default
@@ -50,6 +64,7 @@ FRESH_EVERY = 5  # cycles
 WARM_UP = 10  # cycles, or faults, before memory is compared
 MOST_GROWTH = 1.05
 RATIO = 1.5  # of a recovery to a fresh connect
+STOP_LIMIT = 0.2  # s, from a signal or request until the robot is told
 QUIET = 3.0  # s, for what is over to be gone before it is counted
 COUNTED = ('threads', 'tasks', 'file descriptors')
 
@@ -145,12 +160,12 @@ def recover(options):
     watch = Watch(user)
     fresh, noticed, back, held = [], [], [], []
     arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{ip}'"]
-    with process(DRIVER, *arguments, env=environment()) as driver, contextlib.ExitStack() as robot:
+    with process(DRIVER, *arguments, env=environment()) as ours, contextlib.ExitStack() as robot:
         running = robot.enter_context(process(SIM, '--ip', ip, ready='listens'))
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         watch.picture_after(time.monotonic())
-        held.append(counts(driver, watch.spend))
+        held.append(counts(ours, watch.spend))
         for cycle in range(options.cycles):
             if cycle % FRESH_EVERY == 0:
                 fresh.append(fresh_connect(watch))
@@ -163,8 +178,8 @@ def recover(options):
             back.append(watch.picture_after(time.monotonic()))
             connect.progress(f'{cycle + 1}: noticed {noticed[-1]:.2f} s, back {back[-1]:.2f} s')
             if cycle + 1 == WARM_UP:
-                held.append(counts(driver, watch.spend))
-        held.append(counts(driver, watch.spend))
+                held.append(counts(ours, watch.spend))
+        held.append(counts(ours, watch.spend))
     return recover_goals(options, fresh, noticed, back) + growth_goals(*held)
 
 
@@ -213,6 +228,48 @@ def faults(options):
     return fault_goals(outcomes) + growth_goals(*held)
 
 
+def exits(options):
+    """Leave in every way while the robot walks; return the goals."""
+    leave = {
+        **{name: signaling(getattr(signal, name)) for name in ('SIGINT', 'SIGTERM', 'SIGHUP')},
+        'deactivate': requesting(DEACTIVATE),
+        'shutdown': requesting(Transition.TRANSITION_ACTIVE_SHUTDOWN),
+    }
+    goals = []
+    for name, act in leave.items():
+        times = [time_to_stop(act) for _ in range(options.times)]
+        goals.append(Goal(f'{name}: stop within {STOP_LIMIT:g} s', f'{max(times):.3f} s at most',
+                          max(times) <= STOP_LIMIT))  # fmt: skip
+    return goals
+
+
+def signaling(number):
+    return lambda user, driver: driver.send_signal(number)
+
+
+def requesting(number):
+    return lambda user, driver: user.transition(number)
+
+
+def time_to_stop(act):
+    """Return how long after ``act`` a walking robot is told to stop [s]."""
+    user = User()
+    with robot_in_this_process() as (robot, _), driver(user, robot._options.ip) as started:
+        assert user.transition(CONFIGURE)
+        assert user.transition(ACTIVATE)
+        walk(user)
+        since = time.monotonic()
+        act(user, started)
+        wait_until(lambda: stops_after(robot, since))
+    user.destroy_node()
+    return stops_after(robot, since)[0] - since
+
+
+def stops_after(robot, since):
+    """Return when the robot was told to stop, after ``since`` [s, monotonic]."""
+    return [at for at, api, _, _ in robot.requests if at > since and api == SportApi.STOP_MOVE]
+
+
 def print_log(driver):
     """Show how calm the driver was."""
     lines = [line for line in read_output(driver).splitlines() if counted_driver.MARK not in line]
@@ -237,10 +294,14 @@ def fault_goals(outcomes):
                  in_time == len(outcomes) > 0)]  # fmt: skip
 
 
+SUBCOMMANDS = {'recover': recover, 'faults': faults, 'exits': exits}
+
+
 def main():
     """Run what was asked for, print the goals, return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.strip().partition('\n')[0])
-    parser.add_argument('what', choices=('recover', 'faults'))
+    parser.add_argument('what', choices=SUBCOMMANDS)
+    parser.add_argument('--times', type=int, default=3, help='of each of the exits')
     parser.add_argument('--cycles', type=int, default=100, help='of recover')
     parser.add_argument('--seconds', type=float, default=1800.0, help='of faults [s]')
     parser.add_argument('--period', type=float, default=20.0, help='of faults [s]')
@@ -248,7 +309,7 @@ def main():
     options = parser.parse_args()
     connect.print_machine()
     rclpy.init()
-    return connect.print_goals({'recover': recover, 'faults': faults}[options.what](options))
+    return connect.print_goals(SUBCOMMANDS[options.what](options))
 
 
 if __name__ == '__main__':
