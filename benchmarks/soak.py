@@ -108,6 +108,7 @@ class Watch:
 
     def __init__(self, user):
         self.user = user
+        self.driver = None
         self.picture_at = self.lost_at = 0.0
         user.create_subscription(Image, 'camera/image_raw', self._on_picture, 10)
         user.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
@@ -141,6 +142,8 @@ class Watch:
         self.until(lambda: time.monotonic() > end)
 
     def _command(self):
+        if self.driver is not None:
+            read_output(self.driver)  # a pipe that is full would stop its log
         self.user.drive(SPEED)
         self.user.spin(0.01)
 
@@ -161,6 +164,7 @@ def recover(options):
     fresh, noticed, back, held = [], [], [], []
     arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{ip}'"]
     with process(DRIVER, *arguments, env=environment()) as ours, contextlib.ExitStack() as robot:
+        watch.driver = ours
         running = robot.enter_context(process(SIM, '--ip', ip, ready='listens'))
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import logging
+import select
+from contextlib import suppress
+from logging.handlers import QueueHandler, QueueListener
+from queue import Full, Queue
 from typing import Any
 
 PACKAGE = __name__.partition('.')[0]
+STDOUT, STDERR = 1, 2
+MOST_WAITING = 1000  # records; more are dropped while nobody reads our output
+STOP_TIMEOUT = 1.0  # s, for what waits to be said in the end
 
 
-class LogBridge(logging.Handler):
-    """A handler that logs through rclpy; attach it with :func:`attach`."""
+class _ToRclpy(logging.Handler):
+    """Logs through rclpy, when the process's output can take it."""
 
     def __init__(self, logger: Any) -> None:
         """
@@ -22,9 +29,10 @@ class LogBridge(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record; rclpy wants a call site of its own for every severity."""
         text = record.getMessage()
-        if record.exc_info:
-            text += '\n' + logging.Formatter().formatException(record.exc_info)
-        if record.levelno >= logging.ERROR:
+        _wait_for_readers()
+        if record.levelno >= logging.CRITICAL:
+            self._logger.fatal(text)
+        elif record.levelno >= logging.ERROR:
             self._logger.error(text)
         elif record.levelno >= logging.WARNING:
             self._logger.warning(text)
@@ -32,6 +40,55 @@ class LogBridge(logging.Handler):
             self._logger.info(text)
         else:
             self._logger.debug(text)
+
+
+def _wait_for_readers() -> None:
+    """
+    Wait until our outputs can be written to.
+
+    rclpy keeps Python's lock while it writes: where nobody reads, in a terminal that was
+    paused or a pipe that is full, the whole process would stand still.
+    """
+    for number in (STDOUT, STDERR):
+        with suppress(OSError):  # closed
+            select.select([], [number], [])
+
+
+class LogBridge(QueueHandler):
+    """
+    Hands records over to a thread that logs them; attach it with :func:`attach`.
+
+    It never waits: who logs may be the loop that watches over the robot.
+    """
+
+    def __init__(self, logger: Any) -> None:
+        """
+        Args:
+            logger: the node's rclpy logger.
+        """
+        waiting: Queue[logging.LogRecord] = Queue(MOST_WAITING)
+        super().__init__(waiting)
+        self._listener = _Listener(waiting, _ToRclpy(logger))
+        self._listener.start()
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        """Hand over one record, or drop it."""
+        with suppress(Full):
+            self.queue.put_nowait(record)
+
+    def close(self) -> None:
+        """Say what waits, bounded, and end the thread."""
+        self._listener.stop()
+        super().close()
+
+
+class _Listener(QueueListener):
+    def stop(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            with suppress(Full):
+                self.enqueue_sentinel()
+            thread.join(STOP_TIMEOUT)
 
 
 def attach(logger: Any) -> LogBridge:
@@ -48,6 +105,7 @@ def detach(bridge: LogBridge) -> None:
     """Undo :func:`attach`."""
     package = logging.getLogger(PACKAGE)
     package.removeHandler(bridge)
+    bridge.close()
     if not package.handlers:
         package.setLevel(logging.NOTSET)
         package.propagate = True

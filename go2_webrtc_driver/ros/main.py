@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -14,7 +15,10 @@ from rclpy.executors import MultiThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from .event_loop_thread import start_threads
+from .log_bridge import PACKAGE
 from .node import Go2Driver, share_directory
+
+logger = logging.getLogger(PACKAGE)  # __name__ is __main__ where this runs as a module
 
 # s, after which a thread has to let another one run. With Python's 5 ms the executor's threads
 # held the loop up: of 30 pictures a second 5 % were lost, with this 1 %.
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, lambda number, frame: received.append(number))
     node = Go2Driver()
     if profile is not None:
-        node.get_logger().info(f'Fast DDS profile for large messages: {profile}')
+        logger.info('Fast DDS profile for large messages: %s', profile)
     executor = MultiThreadedExecutor(num_threads=THREADS)
     start_threads(executor._executor, THREADS)
     executor.add_node(node)

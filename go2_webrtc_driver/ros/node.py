@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 import os
 import time
 import traceback
@@ -23,6 +24,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ..config import DriverConfig
+from ..connection.complaints import Complaints
 from ..connection.credentials import load_credentials
 from ..connection.link import open_link
 from ..connection.methods import SignalingFactory, signaling_factory
@@ -48,11 +50,12 @@ from .publications import (
 from .services import Services
 from .stamps import Stamps, age
 
+logger = logging.getLogger(__name__)
+
 NODE_NAME = 'go2_driver'
 STOP_TIMEOUT = 4.0  # s, to stop the robot and close the link
 JOIN_TIMEOUT = 1.0  # s, for the loop's thread to end
 TURN_TIMEOUT = 2.0  # s, for a transition to end whose session was ended
-WARNING_PERIOD = 10.0  # s, between two warnings about the same kind of bad Twist
 WANT_PERIOD = 0.2  # s, within which a new subscriber's data is asked for
 DIAGNOSTICS_PERIOD = 1.0  # s
 
@@ -77,10 +80,10 @@ def transition(work: Callable[[Any], None]) -> Transition:
             with self.turn:
                 work(self)
         except Go2Error as error:
-            self.get_logger().error(f'{work.__name__.removeprefix("on_")} failed: {error}')
+            logger.error('%s failed: %s', work.__name__.removeprefix('on_'), error)
             return FAILURE
         except Exception:  # noqa: BLE001 - a thread border: nothing above us looks
-            self.get_logger().fatal(traceback.format_exc())
+            logger.critical(traceback.format_exc())
             return ERROR
         return SUCCESS
 
@@ -103,6 +106,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self.finished = False
         self.turn = exclusive()
         self._is_stopping = False
+        self._complaints = Complaints(logger)
         self._bridge = log_bridge.attach(self.get_logger())
         self._ros_parameters = Parameters(
             self, lambda: self._loop is not None, self._on_new_config
@@ -148,7 +152,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             self._full_name(), self._config.serial_number or self._config.robot_ip
         )
         if self._config.publish_tf and not HAS_TF:
-            self.get_logger().warning('tf2_msgs is not installed: nothing is published on /tf')
+            logger.warning('tf2_msgs is not installed: nothing is published on /tf')
         self._create_publishers()
         self._subscribe()
         self._robot_services = Services(self, self._config, self._ask)
@@ -236,7 +240,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Stop the robot, join the loop, destroy what configure made; safe to repeat."""
         self._end_session()
         if not self.turn.acquire(timeout=TURN_TIMEOUT):
-            self.get_logger().error('a transition did not end in time')
+            logger.error('a transition did not end in time')
             return
         try:
             self._destroy_what_configure_made()
@@ -268,7 +272,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         try:
             return super()._LifecycleNodeMixin__change_state(transition_id)
         except rclpy_implementation.RCLError as error:
-            self.get_logger().warning(f'transition {transition_id} refused: {error}')
+            logger.warning('transition %d refused: %s', transition_id, error)
             return FAILURE
 
     def _set_publishers(self, transition_name: str) -> None:
@@ -282,22 +286,21 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         try:
             self._loop.run(session.stop(), STOP_TIMEOUT)
         except TimeoutError:
-            self.get_logger().error('the link to the robot did not close in time; dropped')
+            logger.error('the link to the robot did not close in time; dropped')
 
     def _join(self, loop: EventLoopThread) -> None:
         try:
             loop.stop(JOIN_TIMEOUT)
         except TimeoutError as error:
-            self.get_logger().error(f'the connection did not end in time: {error}')
+            logger.error('the connection did not end in time: %s', error)
 
     def _on_stamped_cmd_vel(self, message: TwistStamped) -> None:
         """Drop what is too old to act on; a stamp of zero says nothing of the age."""
         limit = self._config.command_timeout
         found = age(message.header.stamp, self.get_clock().now().nanoseconds)
         if found > limit:
-            self.get_logger().warning(
-                f'cmd_vel dropped: expected one at most {limit:g} s old, got one of {found:.3g} s',
-                throttle_duration_sec=WARNING_PERIOD,
+            self._complaints.warn(
+                'cmd_vel dropped: expected one at most %g s old, got one of %.3g s', limit, found
             )
             return
         self._on_cmd_vel(message.twist)
@@ -309,9 +312,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         try:
             velocity = to_velocity(twist)
         except InvalidCommand as error:
-            self.get_logger().warning(
-                f'cmd_vel dropped: {error}', throttle_duration_sec=WARNING_PERIOD
-            )
+            self._complaints.warn('cmd_vel dropped: %s', error)
             return
         loop.post(session.command, velocity)
 
@@ -377,7 +378,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
 
     def _on_crash(self, error: BaseException) -> None:
         self.finished = True
-        self.get_logger().fatal(''.join(traceback.format_exception(error)))
+        logger.critical(''.join(traceback.format_exception(error)))
 
     def _on_new_config(self, config: DriverConfig) -> None:
         session, loop = self._session, self._loop

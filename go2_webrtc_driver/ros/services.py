@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
@@ -22,6 +23,8 @@ from ..protocol.commands import Request
 from ..protocol.messages import Message
 from ..protocol.motion import avoid_obstacles
 from ..protocol.topics import ObstaclesAvoidApi, SportApi, Topic
+
+logger = logging.getLogger(__name__)
 
 TIMEOUT = 5.0  # s, for the robot's answer to a switch or a raw request
 FULL_LIGHT = 10
@@ -118,7 +121,7 @@ class Services:
             request = parse_request(message.data)
             self._ask(lambda session: session.request(request, TIMEOUT), TIMEOUT)
         except Go2Error as error:
-            self._node.get_logger().warning(f'request: {error}')
+            logger.warning('request: %s', error)
             self._respond({'error': str(error)})
 
 

@@ -77,6 +77,7 @@ class Stage:
             self._sent_at = time.monotonic()
             self.user.drive(SPEED)
         self.user.spin(0.01)
+        read_output(self.driver)
 
     def drive_until(self, condition, timeout=40.0) -> None:
         """Drive until something holds."""

@@ -1,6 +1,7 @@
 """Processes that die, freeze or cannot keep up, clocks that jump, and a disk that is full."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from driver_process import (
     context,
     driver,
     robot,
+    robot_in_this_process,
     robot_ip,
     told,
     user,
@@ -24,7 +26,7 @@ from driver_process import (
 )
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo
-from support import PATIENCE, free_address, process, read_output, wait_until
+from support import PATIENCE, free_address, interrupt, process, read_output, wait_until
 
 from go2_webrtc_driver.protocol.topics import SportApi
 
@@ -157,6 +159,23 @@ def test_a_subscriber_that_hangs_holds_up_nobody_else(user, robot, pictures):
             slow.kill()
             slow.wait()
             slow.stdout.close()
+
+
+def test_a_driver_whose_output_nobody_reads_drives_on(user):
+    """As in a terminal that was paused: its log waits, and nothing else does."""
+    with (
+        robot_in_this_process() as (robot, loop),
+        driver(user, robot._options.ip) as started,
+    ):
+        fcntl.fcntl(started.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
+        activate(user)
+        walk(user)
+        for code in range(200):
+            loop.post(robot.add_fault, 300, code)
+        pass_time(user, 3.0)
+        assert robot.speed > 0.4
+        wait_until(lambda: 'reports a fault' in read_output(started))
+        assert interrupt(started)[0] == 0
 
 
 @contextlib.contextmanager
