@@ -19,7 +19,7 @@ demo: setup ## drive a simulated Go2 and watch it; DEMO_SECONDS=20 ends by itsel
 
 test: lint ## check and test everything; PYTEST_ARGS='-k velocity' selects
 	@tools/setup.sh test
-	@$(ENTER) && exec python -m pytest -q -rs $(PYTEST_ARGS)
+	@$(ENTER) && exec tools/test.sh $(PYTEST_ARGS)
 
 soak: setup ## an hour: 100 killed robots, 30 min of faults, a flood, 1 000 000 fuzzed messages
 	@tools/setup.sh test

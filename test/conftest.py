@@ -17,6 +17,13 @@ from secret_watch import SECRETS
 secret_watch.install()
 
 
+def pytest_collection_modifyitems(items):
+    """Tests of ROS wait more than they compute: two may run at once, if they are not ``alone``."""
+    for item in items:
+        if item.path.parent.name == 'ros' and not item.get_closest_marker('alone'):
+            item.add_marker('shared')
+
+
 def pytest_runtest_setup():
     """Let the package make the records that a user sees with ``--log-level debug``."""
     logging.getLogger(secret_watch.PACKAGE).setLevel(logging.DEBUG)

@@ -58,6 +58,7 @@ def test_pictures_and_odometry_come_out_and_a_twist_moves_the_robot(user, robot_
         assert interrupt(started)[0] == 0
 
 
+@pytest.mark.alone
 def test_both_kinds_of_subscriber_get_every_frame(user, robot_ip):
     """99 of 100 frames of 1280x720 bgr8, between processes, best effort and reliable."""
     seen = {'best effort': [], 'reliable': []}
@@ -201,6 +202,7 @@ def test_activate_on_a_dead_robot_fails_with_one_line_and_the_next_one_works(use
         assert user.transition(CONFIGURE)
         assert not user.transition(ACTIVATE)
         assert user.state() == State.PRIMARY_STATE_INACTIVE
+        wait_for_output(started, 'activate failed')
         errors = [line for line in read_output(started).splitlines() if 'ERROR' in line]
         assert len(errors) == 1
         assert f'activate failed: robot {ip}: expected signaling on port 9991' in errors[0]

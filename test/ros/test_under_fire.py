@@ -115,7 +115,7 @@ def test_a_request_during_a_hanging_connect_waits_for_it_and_is_answered(user):
             State.PRIMARY_STATE_INACTIVE,
             State.PRIMARY_STATE_UNCONFIGURED,
         )
-        assert 'activate failed' in read_output(started)
+        wait_for_output(started, 'activate failed')
 
 
 def test_a_driver_that_was_killed_leaves_a_robot_that_stops_and_its_successor_connects(
@@ -252,7 +252,7 @@ def test_two_drivers_of_one_name_do_not_end_each_other(user, robot_ip):
         with driver(other, robot_ip) as second:
             assert other.transition(CONFIGURE)
             assert not other.transition(ACTIVATE)
-            assert 'close the app' in read_output(second)
+            wait_for_output(second, 'close the app')
             assert interrupt(first)[0] == 0
             assert other.transition(ACTIVATE)
         other.destroy_node()

@@ -72,9 +72,9 @@ def tapped(monkeypatch):
     heard = []
     receive = aioice.ice.StunProtocol.datagram_received
 
-    def note(self, raw, sender):
-        heard.append((self.transport.get_extra_info('sockname')[0], sender[:2], bytes(raw)))
-        receive(self, raw, sender)
+    def note(self, data, addr):
+        heard.append((self.transport.get_extra_info('sockname')[0], addr[:2], bytes(data)))
+        receive(self, data, addr)
 
     with monkeypatch.context() as patch:
         patch.setattr(aioice.ice.StunProtocol, 'datagram_received', note)
