@@ -28,7 +28,7 @@ from remote import LOGIN, SERIAL, coturn, needs_coturn, remote_robot
 from secret_watch import SECRETS
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
-from support import process, read_output
+from support import process, read_output, wait_for_output
 
 from go2_webrtc_driver.connection.credentials import Credentials
 from go2_webrtc_driver.protocol.cloud import Reply, encode_reply
@@ -156,7 +156,7 @@ def test_a_driver_with_a_wrong_password_does_not_show_it(user):
         assert not user.transition(ACTIVATE)
         witness.wait_for('/rosout', "the cloud answered code 1005 '*** ***'")
         witness.ask()
-        assert 'code 1005' in read_output(started)
+        wait_for_output(started, 'code 1005')
         assert SECRETS.take() == []
 
 
