@@ -10,6 +10,7 @@ every failure, and the errors.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import secrets
 from collections.abc import AsyncIterator, Coroutine
@@ -473,6 +474,9 @@ async def open_link(
     finally:
         if link is not None:
             await link.close()
+            # aiortc's parts refer to each other: without this, memory grew with the links.
+            del link
+            gc.collect()
 
 
 def _identity() -> int:
