@@ -25,7 +25,7 @@ setup(
     zip_safe=True,
     entry_points={
         'console_scripts': [
-            'check_aiortc = go2_webrtc_driver.check_aiortc:main',
+            'check_aiortc = go2_webrtc_driver.checks.check_aiortc:main',
             'driver = go2_webrtc_driver.ros.main:main',
             'sim_robot = go2_webrtc_driver.sim.__main__:main',
         ],

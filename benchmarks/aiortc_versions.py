@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 VERSIONS = ['1.9.0', '1.10.1', '1.11.0', '1.12.0', '1.13.0', '1.14.0', '1.15.0', '1.16.0']
-PROBE = 'go2_webrtc_driver.connection.race_probe'
+PROBE = 'go2_webrtc_driver.checks.race_probe'
 REPOSITORY = Path(__file__).resolve().parent.parent
 INSTALL_TIMEOUT = 300.0  # s
 PROBE_TIMEOUT = 120.0  # s

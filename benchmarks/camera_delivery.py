@@ -30,7 +30,7 @@ def subscribe(kind, seconds):
     from rclpy.qos import QoSProfile, ReliabilityPolicy
     from sensor_msgs.msg import Image
 
-    from go2_webrtc_driver.sim import frame_mark
+    from go2_webrtc_driver.sim.world import frame_mark
 
     seen = []
 

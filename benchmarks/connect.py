@@ -133,11 +133,11 @@ class OurClient:
 
 def our_link(spec, timeout, device_key=None):
     """Return our link to the robot of ``spec``."""
-    from go2_webrtc_driver.connection.cloud import Cloud
-    from go2_webrtc_driver.connection.credentials import Credentials
-    from go2_webrtc_driver.connection.lan import STA_OFFER, LanSignaling
-    from go2_webrtc_driver.connection.link import open_link
-    from go2_webrtc_driver.connection.remote import RemoteSignaling
+    from go2_webrtc_driver.link.link import open_link
+    from go2_webrtc_driver.signaling.account import Cloud
+    from go2_webrtc_driver.signaling.credentials import Credentials
+    from go2_webrtc_driver.signaling.lan import STA_OFFER, LanSignaling
+    from go2_webrtc_driver.signaling.remote import RemoteSignaling
 
     if spec['way'] == 'lan':
         return open_link(LanSignaling(spec['ip'], '', device_key, STA_OFFER), timeout)
@@ -217,7 +217,7 @@ def prepare(variant, spec):
         )
     closer, name = UnitreeWebRTCConnection, 'disconnect'
     if variant == 'ours':
-        from go2_webrtc_driver.connection.link import Link
+        from go2_webrtc_driver.link.link import Link
 
         closer, name = Link, 'close'
     setattr(closer, name, probe.watch_close(getattr(closer, name)))
@@ -436,8 +436,8 @@ def work(variant, spec):
 @contextlib.asynccontextmanager
 async def network(rtt):
     """Run coturn behind a delaying relay; yields the relay."""
-    from go2_webrtc_driver.sim.turn_server import turn_server
-    from go2_webrtc_driver.sim.udp_relay import UdpRelay
+    from networks.turn_server import turn_server
+    from networks.udp_relay import UdpRelay
 
     with turn_server(TURN_IP, TURN_USER, TURN_PASSWORD) as server:
         relay = await UdpRelay.start(TURN_IP, server)
@@ -481,9 +481,9 @@ def robot_with_cloud(relay):
 async def silencing_robot(relay, relay_only):
     """Run robot and cloud in this process; the TURN server is silent once the robot answered."""
     from go2_webrtc_driver.protocol.cloud import TurnAccount
-    from go2_webrtc_driver.sim.cloud import CloudOptions, SimulatedCloud
     from go2_webrtc_driver.sim.options import Options
-    from go2_webrtc_driver.sim.peer import SimulatedGo2
+    from go2_webrtc_driver.sim.wire.cloud_server import CloudOptions, SimulatedCloud
+    from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
     turn = TurnAccount('turn:{}:{}'.format(*relay.address), TURN_USER, TURN_PASSWORD)
     bound = {SERIAL: None}

@@ -141,7 +141,7 @@ def be_robot():
     """Run the simulated robot until its standard input ends."""
     from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
     from go2_webrtc_driver.sim.options import Options
-    from go2_webrtc_driver.sim.peer import SimulatedGo2
+    from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
     output, loop, go2 = take_stdout(), EventLoopThread('robot'), SimulatedGo2(Options(ROBOT_IP))
     loop.run(go2.start(), PATIENCE)
@@ -181,7 +181,7 @@ def flood_messages(go2):
     from go2_webrtc_driver.protocol import voxel_map
     from go2_webrtc_driver.protocol.messages import build_frame, build_message
     from go2_webrtc_driver.protocol.topics import MessageType, Topic
-    from go2_webrtc_driver.sim import streams
+    from go2_webrtc_driver.sim.wire import streams
 
     state = streams.texts(go2.robot, go2.services, 1.0)[Topic.SPORT_MODE_STATE.value].make()
     voxels = np.zeros((38, 128, 128), np.bool_)
@@ -203,7 +203,7 @@ def be_driver(arguments):
     """Run the shipped driver, and tell on request what it has sent and received."""
     from aiortc import RTCDtlsTransport
 
-    from go2_webrtc_driver.connection.link import Link
+    from go2_webrtc_driver.link.link import Link
     from go2_webrtc_driver.ros.main import main as run_driver
 
     output, left_at, counts = take_stdout(), {}, {'received': 0, 'links': 0}

@@ -66,10 +66,9 @@ with (
     from support import free_address, lan
 
     from go2_webrtc_driver.config import DriverConfig
-    from go2_webrtc_driver.connection import intake, reconnect
-    from go2_webrtc_driver.connection.link import Link, open_link
-    from go2_webrtc_driver.connection.session import RobotSession
     from go2_webrtc_driver.errors import CommandRejected, DecodeError, LinkLost
+    from go2_webrtc_driver.link import intake
+    from go2_webrtc_driver.link.link import Link, open_link
     from go2_webrtc_driver.protocol import state
     from go2_webrtc_driver.protocol.actions import decode_mode
     from go2_webrtc_driver.protocol.commands import Request
@@ -82,9 +81,11 @@ with (
     from go2_webrtc_driver.ros.publications import POSE, PUBLICATIONS, SPORT, Context
     from go2_webrtc_driver.ros.services import Services
     from go2_webrtc_driver.ros.stamps import Stamps
+    from go2_webrtc_driver.session import reconnect
+    from go2_webrtc_driver.session.session import RobotSession
+    from go2_webrtc_driver.sim.brain.robot import Robot
     from go2_webrtc_driver.sim.options import Options
-    from go2_webrtc_driver.sim.peer import SimulatedGo2
-    from go2_webrtc_driver.sim.robot import Robot
+    from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
 CHECK = 200  # messages between two good ones
 SAVE = 1000  # messages between two notes of how far we are

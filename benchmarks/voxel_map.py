@@ -20,8 +20,8 @@ from go2_webrtc_driver.protocol.state import RobotPose
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
 from go2_webrtc_driver.protocol.voxel_map import decode_voxel_map, encode_voxels
 from go2_webrtc_driver.ros.clouds import to_laser_scan, to_point_cloud
-from go2_webrtc_driver.sim import lidar
 from go2_webrtc_driver.sim.pose import Pose
+from go2_webrtc_driver.sim.world import lidar
 
 POSES = (Pose(0.0, 0.0, 0.32, 0.0), Pose(1.0, 1.0, 0.32, 2.0), Pose(-2.9, 2.4, 0.32, 1.0))
 FOREIGN = ('native', 'libvoxel')

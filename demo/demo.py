@@ -59,7 +59,7 @@ from sensor_msgs.msg import (
 from std_msgs.msg import Float32MultiArray
 from std_srvs.srv import SetBool
 
-from go2_webrtc_driver.sim import frame_mark
+from go2_webrtc_driver.sim.world import frame_mark
 
 try:
     from tf2_msgs.msg import TFMessage

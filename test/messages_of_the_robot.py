@@ -15,9 +15,10 @@ from go2_webrtc_driver.protocol import messages, state
 from go2_webrtc_driver.protocol.messages import build_frame, build_message
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
 from go2_webrtc_driver.protocol.voxel_map import encode_voxels
-from go2_webrtc_driver.sim import lidar, reports
+from go2_webrtc_driver.sim.brain import reports
+from go2_webrtc_driver.sim.brain.robot import Robot
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.robot import Robot
+from go2_webrtc_driver.sim.world import lidar
 
 STAMP = 1.7e9  # s
 IDENTITY = 1_777_777_777  # stands for that of the request that waits for an answer

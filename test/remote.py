@@ -4,17 +4,17 @@ import contextlib
 from dataclasses import dataclass
 
 import pytest
+from networks import turn_server
+from networks.udp_relay import UdpRelay
 from support import free_address
 
-from go2_webrtc_driver.connection.cloud import Cloud
-from go2_webrtc_driver.connection.credentials import Credentials
-from go2_webrtc_driver.connection.remote import RemoteSignaling
 from go2_webrtc_driver.protocol.cloud import TurnAccount
-from go2_webrtc_driver.sim import turn_server
-from go2_webrtc_driver.sim.cloud import CloudOptions, SimulatedCloud
+from go2_webrtc_driver.signaling.account import Cloud
+from go2_webrtc_driver.signaling.credentials import Credentials
+from go2_webrtc_driver.signaling.remote import RemoteSignaling
 from go2_webrtc_driver.sim.options import Options
-from go2_webrtc_driver.sim.peer import SimulatedGo2
-from go2_webrtc_driver.sim.udp_relay import UdpRelay
+from go2_webrtc_driver.sim.wire.cloud_server import CloudOptions, SimulatedCloud
+from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
 SERIAL = 'B42D1000TEST0001'
 TURN_USER, TURN_PASSWORD = 'turn-user', 'turn-secret'  # no word of a usage text

@@ -18,9 +18,9 @@ import urllib.parse
 
 import pytest
 
-from go2_webrtc_driver.connection.credentials import Credentials
 from go2_webrtc_driver.errors import DecodeError, Go2Error
 from go2_webrtc_driver.protocol.cloud import Tokens, TurnAccount
+from go2_webrtc_driver.signaling.credentials import Credentials
 
 PACKAGE = 'go2_webrtc_driver'
 SHORTEST = 8  # characters; shorter values stand in harmless words too

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import inspect
 import itertools
+import logging
 import os
 import shutil
 import signal
@@ -15,9 +16,9 @@ import time
 import pytest
 from secret_watch import SECRETS
 
-from go2_webrtc_driver.connection.lan import STA_OFFER, LanSignaling
+from go2_webrtc_driver.signaling.lan import STA_OFFER, LanSignaling
 from go2_webrtc_driver.sim.options import Options
-from go2_webrtc_driver.sim.peer import SimulatedGo2
+from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
 _addresses = itertools.count()
 PATIENCE = 20.0  # s; a bound that only a broken program reaches
@@ -154,3 +155,8 @@ def _run_in_a_namespace(test, addresses):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert '1 passed' in done.stdout
+
+
+def warned(caplog, text):
+    """Return how often a text was logged for a person to see."""
+    return sum(r.levelno >= logging.WARNING and text in r.getMessage() for r in caplog.records)

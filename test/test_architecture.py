@@ -8,48 +8,59 @@ import pytest
 
 PACKAGE = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent / PACKAGE
-LEAVES = {'errors', 'config', 'velocity_gate', 'protocol'}
+LEAVES = {'errors', 'complaints', 'config', 'velocity'}
+ROBOT = LEAVES | {'protocol'}  # what knows the robot's protocol, and nothing of a network
+SIM_ROOT = {'sim.pose', 'sim.options'}
+ROS = {
+    'rclpy', 'rcl_interfaces', 'lifecycle_msgs', 'builtin_interfaces', 'std_msgs', 'std_srvs',
+    'geometry_msgs', 'sensor_msgs', 'nav_msgs', 'diagnostic_msgs', 'ament_index_python',
+    'cv_bridge', 'tf2_msgs',
+}  # fmt: skip
 
-# layer: (layers it may import, third-party packages it may import)
+# room: (rooms it may import, third-party packages it may import)
 RULES = {
     'errors': (set(), set()),
+    'complaints': (set(), set()),
     'config': ({'errors'}, set()),
-    'velocity_gate': ({'errors'}, set()),
+    'velocity': ({'errors'}, set()),
     'protocol': ({'errors'}, {'numpy', 'lz4', 'cryptography'}),
-    'connection': (
-        LEAVES,
-        {
-            'aiohttp', 'aioice', 'aiortc', 'av', 'curl_cffi', 'ifaddr', 'numpy',
-            'unitree_webrtc_connect', 'yaml',
-        },
+    'signaling': (ROBOT, {'aiohttp', 'curl_cffi', 'ifaddr', 'yaml'}),
+    'link': (
+        ROBOT | {'signaling.attempt'},
+        {'aioice', 'aiortc', 'av', 'unitree_webrtc_connect'},
     ),
-    'ros': (
-        LEAVES | {'connection'},
-        {
-            'cv2', 'numpy', 'yaml', 'rclpy', 'rcl_interfaces', 'lifecycle_msgs',
-            'builtin_interfaces',
-            'std_msgs', 'std_srvs', 'geometry_msgs', 'sensor_msgs', 'nav_msgs',
-            'diagnostic_msgs', 'ament_index_python', 'cv_bridge', 'tf2_msgs',
-        },
+    'session': (ROBOT, set()),
+    'ros': (ROBOT | {'signaling', 'link', 'session'}, ROS | {'cv2', 'numpy', 'yaml'}),
+    'checks': (ROBOT | {'signaling', 'link'}, {'aiortc', 'aioice'}),
+    'sim.pose': (set(), set()),
+    'sim.body': ({'protocol', 'sim.pose'}, set()),
+    'sim.world': ({'protocol', 'sim.pose'}, {'numpy', 'cv2'}),
+    'sim.brain': ({'protocol', 'sim.pose', 'sim.body', 'sim.world'}, {'numpy'}),
+    'sim.options': ({'protocol', 'sim.body', 'sim.brain'}, set()),
+    'sim.wire': (
+        {'errors', 'protocol', 'sim.world', 'sim.brain', *SIM_ROOT},
+        {'aiohttp', 'aioice', 'aiortc', 'av', 'cryptography', 'numpy'},
     ),
-    'check_aiortc': ({'errors', 'connection'}, {'aiortc'}),
-    'sim': (
-        {'errors', 'protocol'},
-        {'aiohttp', 'aioice', 'aiortc', 'av', 'cryptography', 'cv2', 'numpy'},
-    ),
-}  # fmt: skip
-PURE = LEAVES
+    'sim.__main__': ({'protocol', 'sim.brain', 'sim.wire', 'sim.options'}, set()),
+}
+PURE = LEAVES - {'complaints'} | {'protocol', 'sim.body', 'sim.pose'}
 IMPURE_STDLIB = {'asyncio', 'threading', 'socket', 'time', 'os', 'subprocess', 'logging'}
 DOORS = {
-    'unitree_webrtc_connect': {'connection/link.py'},
-    'threading': {'ros/event_loop_thread.py', 'connection/aiortc_patch.py'},
+    'unitree_webrtc_connect': {'link/link.py'},
+    'threading': {'ros/event_loop_thread.py', 'link/aiortc_patch.py'},
 }
 
-FILES = sorted(p for p in ROOT.rglob('*.py') if p.relative_to(ROOT).parts != ('__init__.py',))
+FILES = sorted(p for p in ROOT.rglob('*.py') if p.name != '__init__.py')
+
+
+def room_of(module):
+    """Return the room of a dotted module of the package, such as ``sim.body`` or ``link``."""
+    names = module.split('.')
+    return '.'.join(names[:2]) if names[0] == 'sim' else names[0]
 
 
 def imports(path):
-    """Yield (layer, None) for imports of this package, (None, package) for others."""
+    """Yield (module, None) for imports of this package, (None, package) for others."""
     here = (PACKAGE, *path.relative_to(ROOT).with_suffix('').parts)
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -61,20 +72,31 @@ def imports(path):
             continue
         for name in names:
             first, _, rest = name.partition('.')
-            yield (rest.partition('.')[0], None) if first == PACKAGE else (None, first)
+            yield (rest, None) if first == PACKAGE else (None, first)
 
 
 @pytest.mark.parametrize('path', FILES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_imports_point_downwards(path):
     where = path.relative_to(ROOT).as_posix()
-    layer = where.partition('/')[0].removesuffix('.py')
-    layers, packages = RULES[layer]
+    room = room_of('.'.join(path.relative_to(ROOT).with_suffix('').parts))
+    rooms, packages = RULES[room]
     for inner, outer in imports(path):
         if inner is not None:
-            assert inner in layers | {layer}, f'{where} imports {inner}'
+            allowed = inner in rooms or room_of(inner) in rooms | {room}
+            assert allowed, f'{where} imports {inner}'
         elif outer in DOORS:
             assert where in DOORS[outer], f'{outer} belongs in {DOORS[outer]}'
         elif outer in sys.stdlib_module_names | {'__future__'}:
-            assert layer not in PURE or outer not in IMPURE_STDLIB, f'{where} imports {outer}'
+            assert room not in PURE or outer not in IMPURE_STDLIB, f'{where} imports {outer}'
         else:
             assert outer in packages, f'{where} imports {outer}'
+
+
+def test_no_two_rooms_import_each_other():
+    edges = {
+        (room_of('.'.join(path.relative_to(ROOT).with_suffix('').parts)), room_of(inner))
+        for path in FILES
+        for inner, _ in imports(path)
+        if inner is not None
+    }
+    assert not {(a, b) for a, b in edges if a != b and (b, a) in edges}

@@ -13,9 +13,9 @@ import pytest
 from remote import coturn, needs_coturn, remote_robot
 from support import in_own_network, lan, simulated_robot, until
 
-from go2_webrtc_driver.connection.lan import AP_ADDRESS, AP_OFFER, LanSignaling
-from go2_webrtc_driver.connection.link import open_link
+from go2_webrtc_driver.link.link import open_link
 from go2_webrtc_driver.protocol import commands
+from go2_webrtc_driver.signaling.lan import AP_ADDRESS, AP_OFFER, LanSignaling
 
 __all__ = ['coturn']  # a fixture
 ERRORS = (

@@ -17,13 +17,13 @@ import secrets
 import sys
 import warnings
 from support import lan, process, wait_for_output
-from go2_webrtc_driver.connection.credentials import Credentials
+from go2_webrtc_driver.signaling.credentials import Credentials
 from go2_webrtc_driver.errors import LinkRefused
 from go2_webrtc_driver.protocol import cloud
 
 KNOWN = Credentials(email='me+you@example.com', password='planted-password')
 KEY = bytes(range(16, 32))
-logger = logging.getLogger('go2_webrtc_driver.connection.planted')
+logger = logging.getLogger('go2_webrtc_driver.session.planted')
 
 def test_nothing():
     logger.debug('the password has %d characters', len(KNOWN.password))

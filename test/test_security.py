@@ -19,19 +19,20 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from support import free_address, lan
 
-from go2_webrtc_driver.connection.cloud import Cloud
-from go2_webrtc_driver.connection.credentials import Credentials
-from go2_webrtc_driver.connection.link import open_link
-from go2_webrtc_driver.connection.remote import RemoteSignaling
 from go2_webrtc_driver.errors import LinkUnreachable
-from go2_webrtc_driver.protocol import cloud, signaling
-from go2_webrtc_driver.protocol.signaling import Notice
+from go2_webrtc_driver.link.link import open_link
+from go2_webrtc_driver.protocol import cloud
+from go2_webrtc_driver.protocol import offer_answer as signaling
+from go2_webrtc_driver.protocol.offer_answer import Notice
+from go2_webrtc_driver.signaling.account import Cloud
+from go2_webrtc_driver.signaling.credentials import Credentials
+from go2_webrtc_driver.signaling.remote import RemoteSignaling
 
 PACKAGE = Path(__file__).parent.parent / 'go2_webrtc_driver'
-LEAVES = ('errors.py', 'config.py', 'velocity_gate.py')
+LEAVES = ('errors.py', 'config.py', 'velocity.py', 'complaints.py')
 SOURCES = sorted(
     path.relative_to(PACKAGE).as_posix()
-    for part in ('protocol', 'connection', 'ros', *LEAVES)
+    for part in ('protocol', 'signaling', 'link', 'session', 'ros', *LEAVES)
     for path in ([PACKAGE / part] if part in LEAVES else (PACKAGE / part).glob('*.py'))
 )
 MODULES = {
@@ -52,10 +53,10 @@ FILES = {
 OF_OS = {'os.remove', 'os.rename', 'os.replace'}  # whose names strings and lists have too
 # Calls with such a name; a path among them comes from a parameter, none from the robot.
 ALLOWED = {
-    ('connection/credentials.py', 'open'),  # credentials_file
-    ('connection/credentials.py', 'os.open'),  # the same
+    ('signaling/credentials.py', 'open'),  # credentials_file
+    ('signaling/credentials.py', 'os.open'),  # the same
     ('ros/calibration.py', 'path.read_text'),  # camera_info_file, or a file of the package
-    ('connection/link.py', 'link.open'),  # a link
+    ('link/link.py', 'link.open'),  # a link
 }
 
 

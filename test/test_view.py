@@ -22,8 +22,8 @@ from urdf_parser_py.urdf import URDF
 
 from go2_webrtc_driver.ros.conversions import JOINT_NAMES
 from go2_webrtc_driver.ros.publications import PUBLICATIONS, publisher_qos
-from go2_webrtc_driver.sim import scene
 from go2_webrtc_driver.sim.pose import Pose
+from go2_webrtc_driver.sim.world import scene
 
 ROOT = Path(__file__).parent.parent
 

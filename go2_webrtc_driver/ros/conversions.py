@@ -18,7 +18,7 @@ from sensor_msgs.msg import Imu as ImuMessage
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
 from ..protocol.state import Battery, Imu, LowState, RobotPose, SportModeState
-from ..velocity_gate import Velocity
+from ..velocity import Velocity
 from .calibration import Calibration, calibration_for
 
 try:

@@ -8,9 +8,9 @@ from typing import Any
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from ..connection.session import RobotSession
 from ..protocol.state import LowState, SportModeState
 from ..protocol.topics import Mode, Topic
+from ..session.session import RobotSession
 from .conversions import JOINT_NAMES, to_header
 
 SPORT, LOW = Topic.SPORT_MODE_STATE.value, Topic.LOW_STATE.value

@@ -23,16 +23,17 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
+from ..complaints import Complaints
 from ..config import DriverConfig
-from ..connection.complaints import Complaints
-from ..connection.credentials import load_credentials
-from ..connection.link import open_link
-from ..connection.methods import SignalingFactory, signaling_factory
-from ..connection.session import RobotSession
 from ..errors import ConfigError, Go2Error, InvalidCommand, LinkLost
+from ..link import aiortc_patch
+from ..link.link import open_link
 from ..protocol.decoders import DECODERS
 from ..protocol.messages import Message
 from ..protocol.motion import MOTIONS
+from ..session.session import RobotSession
+from ..signaling.credentials import load_credentials
+from ..signaling.methods import SignalingFactory, signaling_factory
 from . import log_bridge
 from .calibration import load_calibration
 from .conversions import to_velocity
@@ -144,6 +145,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Read the parameters and make everything but traffic to the robot."""
         self._config = self._ros_parameters.read()
         credentials = load_credentials(self._config.credentials_file, os.environ)
+        aiortc_patch.apply()
         self._signaling = signaling_factory(self._config, credentials)
         self._conversion = Context(
             self._config, [load_calibration(each) for each in _calibration_files(self._config)]

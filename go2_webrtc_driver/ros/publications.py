@@ -22,8 +22,8 @@ from sensor_msgs.msg import (
 from std_msgs.msg import Float32MultiArray, Header
 
 from ..config import DriverConfig
-from ..connection.session import CAMERA
 from ..protocol.topics import Topic
+from ..session.session import CAMERA
 from .calibration import Calibration
 from .clouds import to_laser_scan, to_point_cloud
 from .conversions import (

@@ -15,7 +15,6 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from ..config import DriverConfig
-from ..connection.session import RobotSession
 from ..errors import ConfigError, Go2Error, InvalidCommand
 from ..protocol import commands
 from ..protocol.actions import ACTIONS, Action
@@ -23,6 +22,7 @@ from ..protocol.commands import Request
 from ..protocol.messages import Message
 from ..protocol.motion import avoid_obstacles
 from ..protocol.topics import ObstaclesAvoidApi, SportApi, Topic
+from ..session.session import RobotSession
 
 logger = logging.getLogger(__name__)
 

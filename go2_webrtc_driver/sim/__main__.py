@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..protocol.cloud import TurnAccount
-from .cloud import CloudOptions, SimulatedCloud
+from .brain.robot import LYING, STANDING
+from .brain.services import MODES
 from .options import Options
-from .peer import SimulatedGo2, serve
-from .robot import LYING, STANDING
-from .services import MODES
+from .wire.cloud_server import CloudOptions, SimulatedCloud
+from .wire.peer import SimulatedGo2, serve
 
 logger = logging.getLogger(__name__)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..protocol import signaling
-from . import battery
-from .robot import STANDING, Posture
-from .sport import MCF
+from ..protocol import offer_answer as signaling
+from .body import battery
+from .brain.robot import STANDING, Posture
+from .brain.sport import MCF
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from dataclasses import dataclass
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from driver_process import ACTIVATE, CONFIGURE, DRIVER, User
+from networks.faulty_network import FaultyNetwork
 from sensor_msgs.msg import CameraInfo
 from support import free_address, process, read_output
 
 from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
-from go2_webrtc_driver.sim.network import FaultyNetwork
 from go2_webrtc_driver.sim.options import Options
-from go2_webrtc_driver.sim.peer import SimulatedGo2
+from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
 SPEED = 0.3  # m/s, that is commanded
 ZERO = 0.02  # m/s, below which the simulated body only sways

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
-from go2_webrtc_driver.protocol import cloud, discovery, messages, sealing, signaling
+from go2_webrtc_driver.protocol import cloud, discovery, messages, sealing
+from go2_webrtc_driver.protocol import offer_answer as signaling
 from go2_webrtc_driver.protocol.cloud import Reply, Tokens, TurnAccount
 from go2_webrtc_driver.protocol.discovery import Sighting
 

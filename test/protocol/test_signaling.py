@@ -6,9 +6,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
-from go2_webrtc_driver.protocol import signaling
+from go2_webrtc_driver.protocol import offer_answer as signaling
+from go2_webrtc_driver.protocol.offer_answer import Answer, Notice
 from go2_webrtc_driver.protocol.sealing import encode_public_key, seal
-from go2_webrtc_driver.protocol.signaling import Answer, Notice
 
 PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 NOTICE = Notice(PRIVATE_KEY.public_key(), '04291')

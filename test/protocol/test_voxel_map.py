@@ -18,8 +18,8 @@ from go2_webrtc_driver.protocol import voxel_map
 from go2_webrtc_driver.protocol.messages import Message, build_frame, parse_message
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
 from go2_webrtc_driver.protocol.voxel_map import decode_voxel_map, encode_voxels
-from go2_webrtc_driver.sim import lidar
 from go2_webrtc_driver.sim.pose import Pose
+from go2_webrtc_driver.sim.world import lidar
 
 TOPIC = Topic.VOXEL_MAP.value
 # The header of a map that others recorded on a real robot.

@@ -6,10 +6,10 @@ import threading
 
 from rclpy.executors import MultiThreadedExecutor
 
-from go2_webrtc_driver.connection.link import Link
-from go2_webrtc_driver.connection.session import RobotSession
+from go2_webrtc_driver.link.link import Link
 from go2_webrtc_driver.ros import main as program
 from go2_webrtc_driver.ros.node import Go2Driver
+from go2_webrtc_driver.session.session import RobotSession
 
 has_moved = threading.Event()
 fail_now = threading.Event()

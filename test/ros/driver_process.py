@@ -15,7 +15,7 @@ from support import free_address, process, wait_until
 
 from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
 from go2_webrtc_driver.sim.options import Options
-from go2_webrtc_driver.sim.peer import SimulatedGo2
+from go2_webrtc_driver.sim.wire.peer import SimulatedGo2
 
 CONFIGURE, CLEANUP = Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_CLEANUP
 ACTIVATE, DEACTIVATE = Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_DEACTIVATE

@@ -17,7 +17,7 @@ from support import free_address, process
 
 from go2_webrtc_driver.ros.conversions import JOINT_NAMES
 from go2_webrtc_driver.ros.publications import HAS_TF, PUBLICATIONS
-from go2_webrtc_driver.sim import frame_mark
+from go2_webrtc_driver.sim.world import frame_mark
 
 __all__ = ['context']  # a fixture
 TYPES = get_typestore(Stores.ROS2_HUMBLE)  # the messages we send are the same ever since

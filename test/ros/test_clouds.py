@@ -12,8 +12,8 @@ from go2_webrtc_driver.protocol.state import RobotPose
 from go2_webrtc_driver.protocol.topics import Topic
 from go2_webrtc_driver.protocol.voxel_map import VoxelMap, decode_voxel_map, encode_voxels
 from go2_webrtc_driver.ros.clouds import to_laser_scan, to_point_cloud
-from go2_webrtc_driver.sim import lidar
 from go2_webrtc_driver.sim.pose import Pose
+from go2_webrtc_driver.sim.world import lidar
 
 STAMP = Time(sec=7, nanosec=8)
 LEVEL = (0.0, 0.0, 0.0, 1.0)

@@ -102,7 +102,7 @@ def test_a_twist_becomes_a_velocity_and_one_that_is_not_finite_is_refused():
     twist = Twist()
     twist.linear.x, twist.linear.y, twist.angular.z = 0.5, 0.25, -1.0
     velocity = conversions.to_velocity(twist)
-    assert (velocity.x, velocity.y, velocity.yaw) == (0.5, 0.25, -1.0)
+    assert (velocity.x, velocity.y, velocity.yaw_rate) == (0.5, 0.25, -1.0)
     twist.linear.x = float('nan')
     with pytest.raises(InvalidCommand):
         conversions.to_velocity(twist)

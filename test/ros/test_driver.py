@@ -29,7 +29,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from support import free_address, interrupt, process, read_output, wait_for_output
 
 from go2_webrtc_driver.protocol.topics import SportApi
-from go2_webrtc_driver.sim import frame_mark
+from go2_webrtc_driver.sim.world import frame_mark
 
 __all__ = ['context', 'coturn', 'robot', 'robot_ip', 'user']  # fixtures
 RELIABLE = QoSProfile(depth=30, reliability=ReliabilityPolicy.RELIABLE)

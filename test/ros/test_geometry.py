@@ -27,12 +27,12 @@ from go2_webrtc_driver.ros.conversions import (
     to_odometry,
     to_transform,
 )
-from go2_webrtc_driver.sim import streams
-from go2_webrtc_driver.sim.camera import Camera
-from go2_webrtc_driver.sim.frame_mark import FrameMark
+from go2_webrtc_driver.sim.brain.robot import Robot
+from go2_webrtc_driver.sim.brain.services import Services
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.robot import Robot
-from go2_webrtc_driver.sim.services import Services
+from go2_webrtc_driver.sim.wire import streams
+from go2_webrtc_driver.sim.wire.camera import Camera
+from go2_webrtc_driver.sim.world.frame_mark import FrameMark
 
 ROOT = Path(__file__).parents[2]
 STAMP = Time(sec=7, nanosec=8)

@@ -14,7 +14,6 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import BatteryState
 
 from go2_webrtc_driver.config import DriverConfig
-from go2_webrtc_driver.connection.session import RobotSession
 from go2_webrtc_driver.errors import ConfigError, InvalidCommand
 from go2_webrtc_driver.protocol.faults import Fault
 from go2_webrtc_driver.protocol.messages import Message
@@ -40,6 +39,7 @@ from go2_webrtc_driver.ros.conversions import (
 from go2_webrtc_driver.ros.diagnostics import Diagnostics
 from go2_webrtc_driver.ros.services import Services, parse_request
 from go2_webrtc_driver.ros.stamps import Stamps, age
+from go2_webrtc_driver.session.session import RobotSession
 
 STAMP = Time(sec=12, nanosec=34)
 

@@ -30,10 +30,10 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from support import process, read_output, wait_for_output
 
-from go2_webrtc_driver.connection.credentials import Credentials
 from go2_webrtc_driver.protocol.cloud import Reply, encode_reply
 from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
-from go2_webrtc_driver.sim.cloud import CloudOptions, SimulatedCloud
+from go2_webrtc_driver.signaling.credentials import Credentials
+from go2_webrtc_driver.sim.wire.cloud_server import CloudOptions, SimulatedCloud
 
 __all__ = ['context', 'coturn', 'user']  # fixtures
 RIGHT, WRONG = bytes(range(0x30, 0x40)), bytes(range(0x60, 0x70))  # AES keys

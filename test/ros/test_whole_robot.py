@@ -32,19 +32,13 @@ from std_srvs.srv import SetBool, Trigger
 from support import interrupt, read_output
 
 from go2_webrtc_driver.protocol.actions import ACTIONS
-from go2_webrtc_driver.protocol.topics import (
-    McfApi,
-    SportApi,
-    Status,
-    Topic,
-    VuiApi,
-)
+from go2_webrtc_driver.protocol.topics import McfApi, SportApi, Status, Topic, VuiApi
 from go2_webrtc_driver.ros.conversions import JOINT_NAMES
 from go2_webrtc_driver.ros.publications import HAS_TF, PUBLICATIONS
-from go2_webrtc_driver.sim import frame_mark
-from go2_webrtc_driver.sim.body import LOCKED
-from go2_webrtc_driver.sim.robot import DAMPED, LYING
-from go2_webrtc_driver.sim.world import RED_BOX
+from go2_webrtc_driver.sim.body.body import LOCKED
+from go2_webrtc_driver.sim.brain.robot import DAMPED, LYING
+from go2_webrtc_driver.sim.world import frame_mark
+from go2_webrtc_driver.sim.world.world import RED_BOX
 
 __all__ = ['context', 'robot', 'user']  # fixtures
 FRAMES = {

@@ -13,7 +13,7 @@ from unitree_webrtc_connect.multicast_scanner import discover_ip_sn
 
 from go2_webrtc_driver.protocol import discovery
 from go2_webrtc_driver.protocol.discovery import Sighting
-from go2_webrtc_driver.sim.discovery import Responder
+from go2_webrtc_driver.sim.wire.responder import Responder
 
 _numbers = itertools.count()
 

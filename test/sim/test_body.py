@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from go2_webrtc_driver.protocol.topics import Mode, NormalApi, SportApi, Status
-from go2_webrtc_driver.sim import legs, trot
-from go2_webrtc_driver.sim.battery import Load, Pack
-from go2_webrtc_driver.sim.robot import LYING, Robot
+from go2_webrtc_driver.sim.body import legs, trot
+from go2_webrtc_driver.sim.body.battery import Load, Pack
+from go2_webrtc_driver.sim.brain.robot import LYING, Robot
 
 FR, FL, RR, RL = range(4)
 REST = (0.0, 0.0, 0.0)

@@ -13,12 +13,12 @@ import pytest
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.mediastreams import MediaStreamError
 
-from go2_webrtc_driver.sim import frame_mark
-from go2_webrtc_driver.sim.camera import Camera, CameraTrack
-from go2_webrtc_driver.sim.frame_mark import FrameMark
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.scene import LIGHT, Scene, back_to_front, optical, project
-from go2_webrtc_driver.sim.world import WORLD
+from go2_webrtc_driver.sim.wire.camera import Camera, CameraTrack
+from go2_webrtc_driver.sim.world import frame_mark
+from go2_webrtc_driver.sim.world.frame_mark import FrameMark
+from go2_webrtc_driver.sim.world.scene import LIGHT, Scene, back_to_front, optical, project
+from go2_webrtc_driver.sim.world.world import WORLD
 
 START = Pose(0.0, 0.0, 0.32, 0.0)
 CAPTURED_NS = 1_763_930_000_123_456_789

@@ -8,8 +8,8 @@ from support import simulated_robot, until
 
 from go2_webrtc_driver.protocol.topics import Mode, Status, Topic
 from go2_webrtc_driver.sim import __main__ as sim
-from go2_webrtc_driver.sim import reports
-from go2_webrtc_driver.sim.peer import Call
+from go2_webrtc_driver.sim.brain import reports
+from go2_webrtc_driver.sim.wire.peer import Call
 
 SPORT = Topic.SPORT_REQUEST.value
 AVOID = Topic.OBSTACLES_AVOID_REQUEST.value

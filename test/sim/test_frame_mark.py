@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from go2_webrtc_driver.sim import frame_mark
-from go2_webrtc_driver.sim.frame_mark import FrameMark
+from go2_webrtc_driver.sim.world import frame_mark
+from go2_webrtc_driver.sim.world.frame_mark import FrameMark
 
 MARK = FrameMark(4_000_000_000, 1_763_930_000_123_456_789)
 BLANK = {'gray': (720, 1280), 'color': (720, 1280, 3)}

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from go2_webrtc_driver.protocol.voxel_map import encode_voxels
-from go2_webrtc_driver.sim import lidar
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.world import RED_BOX, WORLD
+from go2_webrtc_driver.sim.world import lidar
+from go2_webrtc_driver.sim.world.world import RED_BOX, WORLD
 
 START = Pose(0.0, 0.0, 0.32, 0.0)
 PLACES = [START, Pose(1.0, 1.0, 0.32, 2.0), Pose(2.0, -0.4, 0.08, 0.0), Pose(-2.9, 2.4, 0.32, 1.0)]

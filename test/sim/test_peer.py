@@ -19,8 +19,8 @@ from unitree_webrtc_connect.unitree_auth import (
 )
 
 from go2_webrtc_driver.errors import DecodeError
-from go2_webrtc_driver.protocol import signaling
-from go2_webrtc_driver.sim import client as robots_side
+from go2_webrtc_driver.protocol import offer_answer as signaling
+from go2_webrtc_driver.sim.wire import client as robots_side
 
 CLIENT = """
 import asyncio, json, logging, sys

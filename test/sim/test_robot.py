@@ -4,7 +4,7 @@ import math
 import pytest
 
 from go2_webrtc_driver.protocol.topics import Mode, SportApi, Status
-from go2_webrtc_driver.sim.robot import LYING, Robot
+from go2_webrtc_driver.sim.brain.robot import LYING, Robot
 
 
 def move(robot, now, x=0.0, y=0.0, yaw=0.0):

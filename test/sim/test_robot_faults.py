@@ -12,13 +12,13 @@ from aiortc.mediastreams import MediaStreamError
 from sim_client import talking
 from support import free_address, lan, process, simulated_robot, until
 
-from go2_webrtc_driver.connection.link import open_link
 from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkRefused
+from go2_webrtc_driver.link.link import open_link
 from go2_webrtc_driver.protocol import messages
 from go2_webrtc_driver.protocol.topics import Topic
-from go2_webrtc_driver.sim.camera import CameraTrack
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.velocity_gate import Velocity
+from go2_webrtc_driver.sim.wire.camera import CameraTrack
+from go2_webrtc_driver.velocity import Velocity
 
 SPORT, POSE = Topic.SPORT_MODE_STATE.value, Topic.ROBOT_POSE.value
 VOXELS = Topic.VOXEL_MAP.value

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.scene import Scene, back_to_front, optical, planes, project
-from go2_webrtc_driver.sim.world import Box
+from go2_webrtc_driver.sim.world.scene import Scene, back_to_front, optical, planes, project
+from go2_webrtc_driver.sim.world.world import Box
 
 RED = (60, 60, 200)
 GRAY = (170, 170, 170)

@@ -16,11 +16,11 @@ from go2_webrtc_driver.protocol.topics import (
     Topic,
     VuiApi,
 )
-from go2_webrtc_driver.sim.avoidance import clearance
+from go2_webrtc_driver.sim.brain.robot import LYING, Robot
+from go2_webrtc_driver.sim.brain.services import Services
 from go2_webrtc_driver.sim.pose import Pose
-from go2_webrtc_driver.sim.robot import LYING, Robot
-from go2_webrtc_driver.sim.services import Services
-from go2_webrtc_driver.sim.world import Box
+from go2_webrtc_driver.sim.world.avoidance import clearance
+from go2_webrtc_driver.sim.world.world import Box
 
 SPORT = Topic.SPORT_REQUEST.value
 SWITCHER = Topic.MOTION_SWITCHER_REQUEST.value

@@ -8,6 +8,8 @@ import sys
 import aiohttp
 import pytest
 from aiortc import RTCSessionDescription
+from networks.turn_server import turn_server
+from networks.udp_relay import UdpRelay
 from remote import needs_coturn
 from sim_client import lines, offering
 from support import free_address, in_own_network, process, simulated_robot
@@ -23,9 +25,7 @@ from unitree_webrtc_connect.unitree_cloud import UnitreeCloud, UnitreeCloudError
 from go2_webrtc_driver.protocol import cloud as calls
 from go2_webrtc_driver.protocol import sealing
 from go2_webrtc_driver.protocol.cloud import TurnAccount
-from go2_webrtc_driver.sim.cloud import REFUSED, CloudOptions, SimulatedCloud
-from go2_webrtc_driver.sim.turn_server import turn_server
-from go2_webrtc_driver.sim.udp_relay import UdpRelay
+from go2_webrtc_driver.sim.wire.cloud_server import REFUSED, CloudOptions, SimulatedCloud
 
 SN = 'B42D1000SIM00001'
 EMAIL, PASSWORD = 'dog@example.com', 'Wuff! öäü'

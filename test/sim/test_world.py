@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from go2_webrtc_driver.sim.world import RED_BOX, WORLD, Box
+from go2_webrtc_driver.sim.world.world import RED_BOX, WORLD, Box
 
 SQUARE = [(t / 20, 0.0) for t in range(21)] + [(1.0, t / 20) for t in range(21)]
 SQUARE += [(t / 20, 1.0) for t in range(21)] + [(0.0, t / 20) for t in range(21)]

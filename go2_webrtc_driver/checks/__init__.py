@@ -1,0 +1,1 @@
+"""What looks at a machine or a robot without ROS."""

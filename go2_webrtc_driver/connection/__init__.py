@@ -1,1 +1,0 @@
-"""One WebRTC link to the robot, and the session that keeps it open. No ROS."""

@@ -1,0 +1,150 @@
+"""How an attempt to connect reaches the robot: what every way there has in common."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+from ..errors import LinkUnreachable
+from ..protocol.offer_answer import Answer
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar('T')
+PORT, TLS_PORT = 3478, 5349  # of STUN and TURN, where a URL names none (RFC 8656)
+
+
+@dataclass(frozen=True)
+class IceServer:
+    """
+    A STUN or TURN server.
+
+    Attributes:
+        url: as ``stun:host:port`` or ``turn:host:port``.
+        username: of our account on it; empty: none is needed.
+        password: of the account.
+    """
+
+    url: str
+    username: str = ''
+    password: str = field(default='', repr=False)
+
+    @property
+    def host(self) -> str:
+        """Its name or address."""
+        return self.url.partition(':')[2].partition('?')[0].partition(':')[0]
+
+    @property
+    def port(self) -> int:
+        """Its port."""
+        given = self.url.partition(':')[2].partition('?')[0].partition(':')[2]
+        return int(given or (TLS_PORT if self.url.startswith(('stuns', 'turns')) else PORT))
+
+
+@dataclass(frozen=True)
+class Network:
+    """
+    What ICE may use.
+
+    Attributes:
+        address: our address on the interface that leads to the robot, or to the TURN server.
+        ice_servers: STUN and TURN servers; none on the LAN.
+        exclusive: offer candidates on ``address`` alone, not on every interface.
+    """
+
+    address: str
+    ice_servers: tuple[IceServer, ...] = ()
+    exclusive: bool = True
+
+
+class Progress:
+    """
+    What an attempt to connect waits for: said, and named if it takes too long.
+
+    Attributes:
+        robot: what messages call the robot.
+        notes: what went wrong so far without ending the attempt.
+    """
+
+    def __init__(self, robot: str, is_news: bool = True) -> None:
+        """
+        Args:
+            robot: what messages call the robot.
+            is_news: whether to say it at INFO and WARNING; else at DEBUG.
+        """
+        self.robot = robot
+        self.notes: list[str] = []
+        self._waiting_for = 'the link'
+        self._is_news = is_news
+
+    def wait_for(self, what: str) -> None:
+        """Say what comes next."""
+        self._log(logging.INFO, '%s: waiting for %s', what)
+        self._waiting_for = what
+
+    def note(self, trouble: str) -> None:
+        """Warn of what may be why the attempt fails in the end."""
+        self._log(logging.WARNING, '%s: %s', trouble)
+        self.notes.append(trouble)
+
+    def _log(self, level: int, text: str, what: str) -> None:
+        logger.log(level if self._is_news else logging.DEBUG, text, self.robot, what)
+
+    def unreachable(self, reason: str) -> LinkUnreachable:
+        """Return the error for ``reason``, with the notes so far."""
+        return LinkUnreachable(f'{self.robot}: {"; ".join([reason, *self.notes])}')
+
+    async def within(self, timeout: float, work: Awaitable[T], begun: float | None = None) -> T:
+        """
+        Await ``work`` for at most ``timeout`` seconds.
+
+        Args:
+            timeout: in seconds, from ``begun``.
+            work: what to await.
+            begun: on the loop's clock [s]; now by default.
+
+        Raises:
+            LinkUnreachable: it took longer; names what was waited for.
+        """
+        now = asyncio.get_running_loop().time()
+        left = timeout if begun is None else begun + timeout - now
+        try:
+            return await asyncio.wait_for(work, left)
+        except asyncio.TimeoutError:
+            raise self.unreachable(
+                f'expected {self._waiting_for} within {timeout:g} s, nothing came'
+            ) from None
+
+
+class Signaling(Protocol):
+    """
+    One exchange of an offer for the robot's answer; used once, as a context.
+
+    Whoever uses it bounds the time. All errors are LinkErrors.
+    """
+
+    @property
+    def robot(self) -> str:
+        """What messages call the robot."""
+
+    async def __aenter__(self) -> Signaling:
+        """Make ready; nothing is sent."""
+
+    async def __aexit__(self, *exception: object) -> None:
+        """Free what was used."""
+
+    async def prepare(self, progress: Progress) -> Network:
+        """Find the robot, or what leads there."""
+
+    async def exchange(self, sdp: str, progress: Progress) -> Answer:
+        """Return the robot's answer to our offer."""
+
+    async def wait_for_return(self) -> None:
+        """
+        Return when a robot that was away is back; never if that cannot be seen.
+
+        Not part of an attempt: called outside of the context, between two of them.
+        """

@@ -1,0 +1,1 @@
+"""What the simulated robot is: pose, legs, battery."""

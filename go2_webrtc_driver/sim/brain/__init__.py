@@ -1,0 +1,1 @@
+"""What the simulated robot decides: its services and what it reports."""

@@ -1,0 +1,1 @@
+"""How the simulated robot talks: signaling, WebRTC, discovery, a cloud."""

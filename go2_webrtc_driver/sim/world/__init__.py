@@ -1,0 +1,1 @@
+"""What the simulated robot sees: the room, its camera's picture, its lidar."""

@@ -1,0 +1,123 @@
+"""A session over scripted links, which record what they are told."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from support import until
+
+from go2_webrtc_driver.config import DriverConfig
+from go2_webrtc_driver.errors import DecodeError
+from go2_webrtc_driver.link.video import Newest
+from go2_webrtc_driver.protocol.messages import Message
+from go2_webrtc_driver.protocol.topics import MessageType
+from go2_webrtc_driver.session.session import CAMERA, RobotSession
+
+CONFIG = replace(
+    DriverConfig(), silence_timeout=0.5, command_rate=50.0, command_timeout=0.05,
+    wait_for_robot=False, max_linear_acceleration=50.0,
+)  # fmt: skip
+
+
+def packet(number, topic='a'):
+    return Message(MessageType.MESSAGE, topic, number)
+
+
+class ScriptedLink:
+    """Plays a script of packets and records what it is told."""
+
+    def __init__(self, script):
+        self.script = script
+        self.told = []
+        self.asked = []
+        self.answers = {}
+        self.motion = None
+        self.frames = Newest()
+
+    async def packets(self):
+        for item in self.script:
+            if isinstance(item, Exception) and not isinstance(item, DecodeError):
+                raise item
+            yield item
+        await asyncio.Event().wait()
+
+    def subscribe(self, topic):
+        self.told.append(('subscribe', topic))
+
+    def unsubscribe(self, topic):
+        self.told.append(('unsubscribe', topic))
+
+    def switch_video(self, on):
+        self.told.append(('video', on))
+
+    def switch_traffic_saving(self, on):
+        self.told.append(('traffic saving', on))
+
+    def send(self, command):
+        self.told.append(command)
+
+    async def enable_motion(self):
+        if isinstance(self.motion, Exception):
+            raise self.motion
+
+    async def request(self, request, timeout):
+        self.asked.append(request)
+        answer = self.answers.get(request.api_id, {})
+        if isinstance(answer, Exception):
+            raise answer
+        return Message(MessageType.RESPONSE, request.topic, answer)
+
+    def move(self, velocity):
+        self.told.append(velocity)
+
+    def stop(self):
+        self.told.append('stop')
+
+    def stop_again(self):
+        self.told.append('stop again')
+
+    def renew_video(self):
+        self.told.append('renew video')
+
+    async def stop_and_confirm(self):
+        self.told.append('stop and confirm')
+
+
+class Rig:
+    """A session over scripted links; records its samples."""
+
+    def __init__(self, *scripts, config=CONFIG, decode=lambda message: message.data):
+        self.links = [s if isinstance(s, Exception) else ScriptedLink(s) for s in scripts]
+        self.queue = list(self.links)
+        self.samples = []
+        self.crashes = []
+        self.responses = []
+        self.changes = 0
+        self.arrived = asyncio.Event()
+        self.opened = 0
+        self.news = []
+        self.session = RobotSession(
+            config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_open, self.on_sample,
+            self.crashes.append, self.responses.append, self.on_change,
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def open_link(self, is_news):
+        self.news.append(is_news)
+        link = self.queue.pop(0) if self.queue else ScriptedLink([])
+        if isinstance(link, Exception):
+            raise link
+        yield link
+
+    def on_change(self):
+        self.changes += 1
+
+    def on_open(self):
+        self.opened += 1
+
+    def on_sample(self, source, sample):
+        self.samples.append((source, sample))
+        self.arrived.set()
+
+    async def wait_for(self, condition):
+        await until(condition)

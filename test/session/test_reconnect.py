@@ -1,0 +1,107 @@
+import random
+from itertools import islice
+
+from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkRefused, LinkUnreachable
+from go2_webrtc_driver.session.liveness import (
+    DATA,
+    HEARTBEAT,
+    HEARTBEAT_PERIOD,
+    MOST_REQUESTS,
+    PictureWatch,
+    SignsOfLife,
+    Verdict,
+)
+from go2_webrtc_driver.session.reconnect import (
+    LONGEST_DELAY,
+    OPERATOR_DELAY,
+    SLOT_HELD,
+    Outage,
+    delays,
+)
+
+
+def test_delays_grow_to_a_cap_and_are_jittered():
+    waits = list(islice(delays(random.Random(1)), 20))
+    assert waits[0] < 1.0
+    assert waits[5] > 3 * waits[0]
+    assert max(waits) <= LONGEST_DELAY * 1.2
+    assert len(set(waits)) == 20
+
+
+def outage(lost_at=float('-inf')):
+    return Outage(random.Random(1), lost_at)
+
+
+def test_only_busy_and_refused_need_a_person_and_are_tried_slowly():
+    for error in (LinkBusy(''), LinkRefused('')):
+        assert outage().needs_operator(error, 0.0)
+        assert outage().delay(error, 0.0) == OPERATOR_DELAY
+    for error in (LinkLost(''), LinkUnreachable('')):
+        assert not outage().needs_operator(error, 0.0)
+        assert outage().delay(error, 0.0) < 1.0
+
+
+def test_a_robot_that_is_busy_just_after_a_loss_may_be_busy_with_our_own_lost_link():
+    assert not outage(lost_at=100.0).needs_operator(LinkBusy(''), 101.0)
+    assert outage(lost_at=100.0).needs_operator(LinkBusy(''), 101.0 + SLOT_HELD)
+
+
+def test_each_kind_of_error_is_news_once_in_an_outage():
+    ours = outage()
+    assert ours.is_new
+    assert ours.is_news(LinkUnreachable('a'))
+    assert not ours.is_new
+    assert not ours.is_news(LinkUnreachable('b'))
+    assert ours.is_news(LinkBusy(''))
+
+
+def test_silence_is_noticed_whatever_else_comes():
+    signs = SignsOfLife(3.0)
+    signs.begin(10.0)
+    signs.note(HEARTBEAT, 12.9)
+    assert not signs.missing(13.0)
+    assert 'data' in signs.missing(13.1)
+    signs.note(DATA, 13.1)
+    assert not signs.missing(16.0)
+
+
+def test_replies_to_heartbeats_are_missed_only_if_there_have_been_some():
+    signs = SignsOfLife(3.0)
+    signs.begin(0.0)
+    signs.note(DATA, 100.0)
+    assert not signs.missing(100.0)
+    signs.note(HEARTBEAT, 100.0)
+    late = 100.1 + 3.0 + HEARTBEAT_PERIOD
+    signs.note(DATA, late)
+    assert 'heartbeat' in signs.missing(late)
+    signs.begin(late)
+    signs.note(DATA, late + 9.0)
+    assert not signs.missing(late + 9.0)
+
+
+def verdicts(watch, *times):
+    return [watch.verdict(now) for now in times]
+
+
+def test_pictures_that_do_not_come_are_asked_for_again_and_then_the_link_is_given_up():
+    watch = PictureWatch(2.0)
+    assert verdicts(watch, 9.0) == [Verdict.FINE]  # nobody wants any
+    watch.want(True, 10.0)
+    assert watch.overdue(11.9) == 0.0
+    assert verdicts(watch, 11.9, 12.1, 12.2, 14.1, 16.1, 18.1) == [
+        Verdict.FINE, Verdict.ASK_AGAIN, Verdict.FINE, Verdict.ASK_AGAIN, Verdict.ASK_AGAIN,
+        Verdict.GIVE_UP,
+    ]  # fmt: skip
+    assert watch.overdue(18.1) > 8.0
+
+
+def test_a_camera_that_is_broken_does_not_end_one_link_after_the_other():
+    watch = PictureWatch(1.0)
+    watch.want(True, 0.0)
+    assert Verdict.GIVE_UP in [watch.verdict(tick / 10) for tick in range(50)]
+    watch.begin(200.0)
+    again = [watch.verdict(200.0 + tick / 10) for tick in range(200)]
+    assert Verdict.GIVE_UP not in again
+    assert again.count(Verdict.ASK_AGAIN) > MOST_REQUESTS
+    watch.note(300.0)
+    assert Verdict.GIVE_UP in [watch.verdict(300.0 + tick / 10) for tick in range(200)]
