@@ -258,7 +258,7 @@ def requesting(number):
 def time_to_stop(act):
     """Return how long after ``act`` a walking robot is told to stop [s]."""
     user = User()
-    with robot_in_this_process() as (robot, _), driver(user, robot._options.ip) as started:
+    with robot_in_this_process() as (robot, _), driver(user, robot.ip) as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         walk(user)

@@ -45,7 +45,7 @@ async def simulated_robot(*, ip=None, **options):
     go2 = SimulatedGo2(Options(ip=ip or free_address(), **options))
     await go2.start()
     try:
-        yield go2, go2._options.ip
+        yield go2, go2.ip
     finally:
         await go2.stop()
 

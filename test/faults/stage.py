@@ -138,7 +138,7 @@ def stage(user=None, module=DRIVER, parameters=PARAMETERS, env=None):
     loop, robot = EventLoopThread('robot'), SimulatedGo2(Options(ip=free_address()))
     network_ip = free_address()
     loop.run(robot.start(), 10.0)
-    network = loop.run(FaultyNetwork.start(network_ip, robot._options.ip), 10.0)
+    network = loop.run(FaultyNetwork.start(network_ip, robot.ip), 10.0)
     arguments = ['--ros-args', '-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{network_ip}'"]
     for parameter in parameters:
         arguments += ['-p', parameter]

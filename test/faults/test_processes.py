@@ -93,7 +93,7 @@ def test_a_robot_that_freezes_is_lost_and_is_there_again_when_it_thaws(user, pic
 
 def test_a_driver_that_was_frozen_stops_the_robot_before_anything_else(user, robot):
     """What was commanded meanwhile waits in its queues, and is never carried out."""
-    with driver(user, robot._options.ip, 'silence_timeout:=9.0') as started:
+    with driver(user, robot.ip, 'silence_timeout:=9.0') as started:
         activate(user)
         walk(user)
         started.send_signal(signal.SIGSTOP)
@@ -121,7 +121,7 @@ def clock(user):
 
 def test_a_clock_that_jumps_or_stands_still_neither_drives_nor_silences_the_robot(user, robot):
     tell = clock(user)
-    with driver(user, robot._options.ip, 'use_sim_time:=true'):
+    with driver(user, robot.ip, 'use_sim_time:=true'):
         user.until(lambda: (tell(1000.0), user.state() is not None)[1])
         activate(user)
         for now in (1000.0, 5000.0, 4000.0, 0.0):
@@ -143,7 +143,7 @@ def memory_of(started):
 
 def test_a_subscriber_that_hangs_holds_up_nobody_else(user, robot, pictures):
     script = SLOW_SUBSCRIBER.format(space=user.space)
-    with driver(user, robot._options.ip) as started:
+    with driver(user, robot.ip) as started:
         activate(user)
         slow = subprocess.Popen([sys.executable, '-u', '-c', script], stdout=subprocess.PIPE)
         try:
@@ -165,7 +165,7 @@ def test_a_driver_whose_output_nobody_reads_drives_on(user):
     """As in a terminal that was paused: its log waits, and nothing else does."""
     with (
         robot_in_this_process() as (robot, loop),
-        driver(user, robot._options.ip) as started,
+        driver(user, robot.ip) as started,
     ):
         fcntl.fcntl(started.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
         activate(user)
@@ -200,7 +200,7 @@ def driver_on_a_full_disk(user, ip, folder):
 
 
 def test_a_full_disk_does_not_keep_anybody_from_driving_and_stopping(user, robot, tmp_path):
-    with driver_on_a_full_disk(user, robot._options.ip, tmp_path) as started:
+    with driver_on_a_full_disk(user, robot.ip, tmp_path) as started:
         activate(user)
         walk(user)
         user.drive(float('nan'))

@@ -115,7 +115,7 @@ def test_a_robot_that_refuses_the_validation_later_on_ends_the_link_as_refused()
         for _ in range(4):
             go2.client.send(NEEDED)
             go2.client._valid = False
-        go2.client._options = SimpleNamespace(validates=False, ip=go2._options.ip)
+        go2.client._options = SimpleNamespace(validates=False, ip=go2.ip)
         with pytest.raises(LinkRefused, match=VALIDATION_NEEDED):
             await next_of(link, lambda packet: False)
 

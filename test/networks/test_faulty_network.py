@@ -110,7 +110,7 @@ def test_client_and_robot_never_hear_each_other_but_through_relays(monkeypatch):
             async with linked() as (network, go2, link):
                 await link.request(commands.STOP_MOVE, 10.0)
                 relays = sockets_of(network)
-                assert {host for host, _, _ in heard} == {'127.0.0.1', go2._options.ip}
+                assert {host for host, _, _ in heard} == {'127.0.0.1', go2.ip}
                 assert {sender for _, sender, _ in heard} <= relays
 
     asyncio.run(main())
@@ -306,7 +306,7 @@ def test_garbage_hits_both_sides_and_the_link_lives_on(garbage, monkeypatch):
         async with linked() as (network, go2, link):
             with tapped(monkeypatch) as heard:
                 network.throw(garbage)
-                hosts = {'127.0.0.1', go2._options.ip}
+                hosts = {'127.0.0.1', go2.ip}
                 await until(lambda: {host for host, _, raw in heard if raw == garbage} == hosts)
             await link.request(commands.STOP_MOVE, 10.0)
 
@@ -323,7 +323,7 @@ def test_a_replay_brings_the_handshake_to_both_sides_again_and_the_link_lives_on
         async with linked() as (network, go2, link):
             with tapped(monkeypatch) as heard:
                 network.replay()
-                for host in ('127.0.0.1', go2._options.ip):
+                for host in ('127.0.0.1', go2.ip):
                     await until(lambda host=host: hears_hello(heard, host))
             await link.request(commands.STOP_MOVE, 10.0)
 

@@ -168,7 +168,7 @@ STOP = [(SportApi.MOVE, '{"x": 0.0, "y": 0.0, "z": 0.0}'), (SportApi.STOP_MOVE, 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_while_walking_stops_the_robot_first(user, robot, number):
-    with driver(user, robot._options.ip) as started:
+    with driver(user, robot.ip) as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         walk(user)
@@ -177,7 +177,7 @@ def test_a_signal_while_walking_stops_the_robot_first(user, robot, number):
 
 
 def test_deactivate_while_walking_stops_the_robot_first(user, robot):
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         walk(user)

@@ -103,7 +103,7 @@ def manage(user):
 
 
 def test_the_manager_brings_the_driver_up_and_down(user, robot, manage):
-    with driver(user, robot._options.ip) as started:
+    with driver(user, robot.ip) as started:
         manager = manage()
         assert manager.startup()
         user.until(lambda: user.odometry)

@@ -177,7 +177,7 @@ def test_a_wrong_aes_key_is_not_shown_nor_is_the_right_one(user):
     SECRETS.learn(RIGHT, 'the AES key')
     with (
         robot_in_this_process(scheme=3, device_key=RIGHT) as (go2, _),
-        driver(user, f'robot_ip:={go2._options.ip}', env={'UNITREE_AES_128_KEY': WRONG.hex()}),
+        driver(user, f'robot_ip:={go2.ip}', env={'UNITREE_AES_128_KEY': WRONG.hex()}),
     ):
         assert user.transition(CONFIGURE)
         assert not user.transition(ACTIVATE)

@@ -122,7 +122,7 @@ def test_a_driver_that_was_killed_leaves_a_robot_that_stops_and_its_successor_co
     user, robot
 ):
     """What software cannot do: after SIGKILL only the robot's own expiry of a Move counts."""
-    ip = robot._options.ip
+    ip = robot.ip
     with driver(user, ip) as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
@@ -152,7 +152,7 @@ def answers(user):
     'what', ['subscription', 'timer', 'conversion', 'posted', 'task', 'executor']
 )
 def test_whatever_breaks_the_robot_is_stopped(user, robot, what):
-    arguments = ['-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{robot._options.ip}'"]
+    arguments = ['-r', f'__ns:=/{user.space}', '-p', f"robot_ip:='{robot.ip}'"]
     arguments += ['-p', 'command_timeout:=2.0']
     paths = os.pathsep.join([str(HERE), os.environ.get('PYTHONPATH', '')])
     variables = {'BREAK': what, 'PYTHONPATH': paths}
@@ -172,7 +172,7 @@ def test_whatever_breaks_the_robot_is_stopped(user, robot, what):
 
 
 def test_a_terminal_that_is_closed_stops_the_robot(user, robot):
-    with driver(user, robot._options.ip) as started:
+    with driver(user, robot.ip) as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         walk(user)

@@ -106,7 +106,7 @@ def hear(*parameters):
         )
     statuses = watch_diagnostics(user)
     with robot_in_this_process(low_state_rate=20.0) as (go2, _), driver(
-        user, go2._options.ip, *parameters
+        user, go2.ip, *parameters
     ):  # fmt: skip
         activate(user)
         user.until(lambda: min(map(len, messages.values())) >= 3)
@@ -229,7 +229,7 @@ def test_diagnostics_tell_of_connection_streams_and_robot(heard):
 
 
 def test_sources_are_asked_for_only_while_somebody_subscribes(user, robot):
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         activate(user)
         user.until(lambda: user.odometry)
         client = robot.client
@@ -255,7 +255,7 @@ def test_sources_are_asked_for_only_while_somebody_subscribes(user, robot):
 
 
 def test_an_action_succeeds_or_fails_as_the_robot_says(user, robot):
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         assert user.transition(CONFIGURE)
         idle = trigger(user, 'stand_down')
         assert (idle.success, idle.message) == (False, 'the driver is not active')
@@ -283,7 +283,7 @@ def test_an_action_succeeds_or_fails_as_the_robot_says(user, robot):
 
 
 def test_stop_ends_a_velocity_that_is_still_valid(user, robot):
-    with driver(user, robot._options.ip, 'command_timeout:=2.0'):
+    with driver(user, robot.ip, 'command_timeout:=2.0'):
         activate(user)
         walk(user)
         before = len(nonzero_moves(robot))
@@ -297,7 +297,7 @@ def test_stop_ends_a_velocity_that_is_still_valid(user, robot):
 
 
 def test_a_damped_robot_ignores_velocities_until_it_is_told_to_stand_up(user, robot):
-    with driver(user, robot._options.ip) as started:
+    with driver(user, robot.ip) as started:
         activate(user)
         walk(user)
         assert trigger(user, 'damp').success
@@ -330,12 +330,12 @@ def services_of(user):
 
 def test_acrobatics_are_offered_only_if_they_are_allowed(user, robot):
     acrobatic = {action.name for action in ACTIONS if action.acrobatic}
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         assert user.transition(CONFIGURE)
         assert 'hello' in services_of(user)
         assert not acrobatic & services_of(user)
     acrobat = User()
-    with driver(acrobat, robot._options.ip, 'allow_acrobatics:=true'):
+    with driver(acrobat, robot.ip, 'allow_acrobatics:=true'):
         activate(acrobat)
         acrobat.until(lambda: acrobatic <= services_of(acrobat))
         assert trigger(acrobat, 'back_flip').success
@@ -344,7 +344,7 @@ def test_acrobatics_are_offered_only_if_they_are_allowed(user, robot):
 
 
 def test_switches_reach_the_robot(user, robot):
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         activate(user)
         for on in (True, False):
             assert switch(user, 'obstacle_avoidance', on)
@@ -388,7 +388,7 @@ class Requester:
 
 def test_a_raw_request_gets_the_robot_s_reply(user, robot):
     requester, topic = Requester(user), Topic.VUI_REQUEST.value
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         assert user.transition(CONFIGURE)
         requester.connect()
         requester.ask(topic, VuiApi.GET_VOLUME)
@@ -414,7 +414,7 @@ def test_a_raw_request_gets_the_robot_s_reply(user, robot):
 def requester(user, robot):
     """A requester of a driver that is active and serves ``robot``."""
     requester = Requester(user)
-    with driver(user, robot._options.ip):
+    with driver(user, robot.ip):
         activate(user)
         requester.connect()
         yield requester
@@ -443,7 +443,7 @@ def test_a_raw_request_that_is_none_or_walks_gets_an_error(user, robot, requeste
 def test_requests_without_an_answer_do_not_hold_up_velocities(user, robot):
     """The robot says nothing, as a real one on a topic that it does not have."""
     requester = Requester(user)
-    with driver(user, robot._options.ip, *PATIENT):
+    with driver(user, robot.ip, *PATIENT):
         activate(user)
         requester.connect()
         robot.muted = True
@@ -459,7 +459,7 @@ def test_requests_without_an_answer_do_not_hold_up_velocities(user, robot):
 
 
 def test_slow_services_do_not_hold_up_velocities(user, robot):
-    with driver(user, robot._options.ip, *PATIENT):
+    with driver(user, robot.ip, *PATIENT):
         activate(user)
         clients = [user.create_client(Trigger, f'go2_driver/{n}') for n in ('hello', 'dance1')]
         user.until(lambda: all(client.service_is_ready() for client in clients))
@@ -472,7 +472,7 @@ def test_slow_services_do_not_hold_up_velocities(user, robot):
 
 def test_cleanup_ends_what_still_waits_for_the_robot(user, robot):
     requester = Requester(user)
-    with driver(user, robot._options.ip, 'silence_timeout:=60.0') as started:
+    with driver(user, robot.ip, 'silence_timeout:=60.0') as started:
         activate(user)
         requester.connect()
         hello = user.create_client(Trigger, 'go2_driver/hello')
@@ -490,7 +490,7 @@ def test_cleanup_ends_what_still_waits_for_the_robot(user, robot):
 @pytest.mark.parametrize('interface', ['obstacle_avoidance', 'joystick'])
 def test_every_way_to_walk_stops_on_a_zero_twist_and_when_a_twist_expires(user, robot, interface):
     parameters = (f'motion_interface:={interface}', 'command_timeout:=2.0')
-    with driver(user, robot._options.ip, *parameters):
+    with driver(user, robot.ip, *parameters):
         activate(user)
         walk(user, speed=0.3, until=0.25)
         user.drive(0.0)
@@ -512,7 +512,7 @@ def test_obstacle_avoidance_stops_before_the_box_and_gives_the_remote_back_on_a_
     user, robot
 ):
     parameter = 'motion_interface:=obstacle_avoidance'
-    with driver(user, robot._options.ip, parameter, 'max_linear_x:=2.0') as started:
+    with driver(user, robot.ip, parameter, 'max_linear_x:=2.0') as started:
         activate(user)
         user.until(lambda: robot.remote_from_api and robot.avoids_obstacles)
         walk(user, speed=1.5, until=1.0)
@@ -535,7 +535,7 @@ def stamped(user, speed, age=None):
 
 def test_a_stamped_twist_moves_the_robot_unless_it_is_old(context, robot):
     user = User(TwistStamped)
-    with driver(user, robot._options.ip, 'cmd_vel_type:=twist_stamped') as started:
+    with driver(user, robot.ip, 'cmd_vel_type:=twist_stamped') as started:
         activate(user)
         old = 'cmd_vel dropped: expected one at most 0.5 s old, got one of'
         user.until(lambda: (stamped(user, 0.5, age=5.0), old in read_output(started))[1])
@@ -553,7 +553,7 @@ def test_a_stamped_twist_moves_the_robot_unless_it_is_old(context, robot):
 
 
 def test_settings_reach_the_robot_at_the_start_and_live(user, robot):
-    with driver(user, robot._options.ip, 'volume:=3') as started:
+    with driver(user, robot.ip, 'volume:=3') as started:
         activate(user)
         user.until(lambda: robot.volume == 3)
         for name, value, reached in (
@@ -573,7 +573,7 @@ def test_settings_reach_the_robot_at_the_start_and_live(user, robot):
 def test_a_lying_robot_is_left_lying_with_one_warning(user):
     with (
         robot_in_this_process(posture=LYING) as (go2, _),
-        driver(user, go2._options.ip) as started,
+        driver(user, go2.ip) as started,
     ):
         activate(user)
         user.until(lambda: user.odometry)
@@ -590,7 +590,7 @@ def test_a_lying_robot_is_left_lying_with_one_warning(user):
 
 def test_with_auto_stand_a_lying_robot_stands_up_and_walks(user):
     with robot_in_this_process(posture=LYING) as (go2, _), driver(
-        user, go2._options.ip, 'auto_stand:=true'
+        user, go2.ip, 'auto_stand:=true'
     ):  # fmt: skip
         activate(user)
         user.until(lambda: user.odometry)
@@ -602,7 +602,7 @@ def test_with_auto_stand_a_lying_robot_stands_up_and_walks(user):
 def test_with_auto_stand_a_robot_is_told_to_stand_up_once(user):
     with (
         robot_in_this_process(posture=LYING) as (go2, _),
-        driver(user, go2._options.ip, 'auto_stand:=true'),
+        driver(user, go2.ip, 'auto_stand:=true'),
     ):
         activate(user)
         user.until(lambda: user.odometry)
@@ -617,7 +617,7 @@ def test_a_fault_of_the_robot_comes_and_goes_in_the_diagnostics(user):
         user.until(lambda: (found := statuses.get('robot')) and text in found.message)
         assert statuses['robot'].level == level
 
-    with robot_in_this_process() as (go2, loop), driver(user, go2._options.ip):
+    with robot_in_this_process() as (go2, loop), driver(user, go2.ip):
         activate(user)
         shows('no fault', DiagnosticStatus.OK)
         loop.post(go2.add_fault, 300, 0x10)

@@ -83,6 +83,11 @@ class SimulatedGo2:
         self._responder: Responder | None = None
         self.client: Client | None = None
 
+    @property
+    def ip(self) -> str:
+        """Its address."""
+        return self._options.ip
+
     async def start(self) -> None:
         """Listen; raises OSError if the address is not free."""
         await self._server.start()
@@ -239,7 +244,7 @@ class SimulatedGo2:
 async def serve(go2: SimulatedGo2, until: Callable[[], Awaitable[object]]) -> None:
     """Have the robot on the network until ``until()`` returns."""
     await go2.start()
-    logger.info('simulated Go2 listens on %s:%d', go2._options.ip, go2._options.port)
+    logger.info('simulated Go2 listens on %s:%d', go2.ip, go2._options.port)
     try:
         await until()
     finally:
