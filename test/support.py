@@ -160,3 +160,8 @@ def _run_in_a_namespace(test, addresses):
 def warned(caplog, text):
     """Return how often a text was logged for a person to see."""
     return sum(r.levelno >= logging.WARNING and text in r.getMessage() for r in caplog.records)
+
+
+def source_of(received):
+    """Return the robot's topic of what a link has received; empty if it has none."""
+    return getattr(received, 'source', getattr(received, 'topic', ''))

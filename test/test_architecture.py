@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent / PACKAGE
-LEAVES = {'errors', 'complaints', 'config', 'velocity'}
+LEAVES = {'errors', 'complaints', 'config', 'velocity', 'tasks'}
 ROBOT = LEAVES | {'protocol'}  # what knows the robot's protocol, and nothing of a network
 SIM_ROOT = {'sim.pose', 'sim.options'}
 ROS = {
@@ -23,6 +23,7 @@ RULES = {
     'complaints': (set(), set()),
     'config': ({'errors'}, set()),
     'velocity': ({'errors'}, set()),
+    'tasks': (set(), {'async_timeout'}),
     'protocol': ({'errors'}, {'numpy', 'lz4', 'cryptography'}),
     'signaling': (ROBOT, {'aiohttp', 'curl_cffi', 'ifaddr', 'yaml'}),
     'link': (
@@ -43,11 +44,16 @@ RULES = {
     ),
     'sim.__main__': ({'protocol', 'sim.brain', 'sim.wire', 'sim.options'}, set()),
 }
-PURE = LEAVES - {'complaints'} | {'protocol', 'sim.body', 'sim.pose'}
+PURE = LEAVES - {'complaints', 'tasks'} | {'protocol', 'sim.body', 'sim.pose'}
 IMPURE_STDLIB = {'asyncio', 'threading', 'socket', 'time', 'os', 'subprocess', 'logging'}
 DOORS = {
-    'unitree_webrtc_connect': {'link/link.py'},
-    'threading': {'ros/event_loop_thread.py', 'link/aiortc_patch.py'},
+    'unitree_webrtc_connect': {'link/channel.py'},
+    'threading': {
+        'ros/event_loop_thread.py',
+        'ros/transitions.py',
+        'ros/exit.py',
+        'link/aiortc_patch.py',
+    },
 }
 
 FILES = sorted(p for p in ROOT.rglob('*.py') if p.name != '__init__.py')

@@ -43,6 +43,7 @@ import aioice.turn
 import aiortc
 
 from ..errors import ConfigError
+from ..tasks import timeout
 
 logger = logging.getLogger(__name__)
 
@@ -390,7 +391,8 @@ def _listed_in_gathering(work: Callable[..., Awaitable[Any]]) -> Callable[..., A
 def _bounded_delete(delete: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
     async def bounded_delete(self: Any) -> None:
         try:
-            await asyncio.wait_for(delete(self), TURN_DELETE_TIMEOUT)
+            async with timeout(TURN_DELETE_TIMEOUT):
+                await delete(self)
         except asyncio.TimeoutError:
             logger.debug('the TURN server did not confirm the end of the allocation')
             self.transport.abort()

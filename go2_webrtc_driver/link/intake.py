@@ -1,4 +1,4 @@
-"""Takes messages in from the data channel, but never so many that they starve anything else."""
+"""Takes in what comes over the data channel, but never so much that it starves anything else."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from ..complaints import Complaints
 from ..errors import DecodeError
+from ..protocol.decoders import Sample, decode
 from ..protocol.messages import Message, parse_message
 from ..protocol.topics import Topic
 from .rate_limit import RateLimit
@@ -22,7 +23,7 @@ TOPICS = frozenset(topic.value for topic in Topic)
 
 class Intake:
     """
-    Parses what comes over one link, and drops what comes too often.
+    Decodes what comes over one link, and drops what comes too often.
 
     Each known topic and each type of message has a rate of its own: a flood of one kind
     leaves the robot's states and its replies alone.
@@ -37,7 +38,7 @@ class Intake:
         self._complaints = Complaints(logger)
 
     def take(self, raw: str | bytes, now: float) -> Message | DecodeError | None:
-        """Return what ``raw`` is at ``now`` [s, monotonic]; None if there are too many."""
+        """Return what ``raw`` is at ``now`` [s, monotonic]; None if there is too much."""
         if not self._all.allows(now):
             self._complain('of all kinds', self._all, MOST_MESSAGES)
             return None
@@ -64,6 +65,14 @@ class Intake:
 def _parse(raw: str | bytes) -> Message | DecodeError:
     try:
         return parse_message(raw)
+    except DecodeError as error:
+        return error
+
+
+def value_of(message: Message) -> Sample | Message | DecodeError:
+    """Return what a message carries: a sample, an error if it is none, or the message itself."""
+    try:
+        return decode(message)
     except DecodeError as error:
         return error
 

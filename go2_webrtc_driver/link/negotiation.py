@@ -53,6 +53,20 @@ async def apply_answer(connection: RTCPeerConnection, answer: Answer, progress: 
                  'aiortc to begin to connect')  # fmt: skip
 
 
+def missing_step(connection: RTCPeerConnection) -> str:
+    """Return which of the steps to an open link has not been made yet."""
+    if connection.iceConnectionState == 'failed':
+        return 'a network path to it (ICE found none)'
+    if connection.iceConnectionState not in ('connected', 'completed'):
+        return f'a network path to it (ICE is {connection.iceConnectionState})'
+    association = connection.sctp
+    if association is None or association.transport.state != 'connected':
+        return 'a DTLS handshake'
+    if association.state != 'connected':
+        return 'a data channel (SCTP)'
+    return "the robot's validation of our data channel"
+
+
 async def _set_remote_description(
     connection: RTCPeerConnection, answer: Answer, progress: Progress
 ) -> None:

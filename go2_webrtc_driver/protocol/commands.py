@@ -43,7 +43,6 @@ class Publish:
 Command = Request | Publish
 
 STOP_MOVE = Request(Topic.SPORT_REQUEST, SportApi.STOP_MOVE)
-STAND_UP = Request(Topic.SPORT_REQUEST, SportApi.STAND_UP)
 
 
 def move(x: float, y: float, yaw: float) -> Request:

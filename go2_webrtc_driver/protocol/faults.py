@@ -14,6 +14,7 @@ from .messages import Message
 from .topics import MessageType
 
 MOST_FAULTS = 256
+FAULT_MESSAGES = (MessageType.FAULTS, MessageType.FAULT_ADDED, MessageType.FAULT_REMOVED)
 SOURCES = {
     100: 'communication firmware',
     200: 'communication firmware',
@@ -51,7 +52,7 @@ TEXTS = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class RobotFault:
     """
     One fault.
 
@@ -69,7 +70,7 @@ class Fault:
         return f'{part}: {text} ({self.source}_{self.code:X})'
 
 
-def update_faults(known: frozenset[Fault], message: Message) -> frozenset[Fault]:
+def update_faults(known: frozenset[RobotFault], message: Message) -> frozenset[RobotFault]:
     """
     Return the faults after a message of the robot about them.
 
@@ -90,11 +91,11 @@ def update_faults(known: frozenset[Fault], message: Message) -> frozenset[Fault]
     return known | {fault} if len(known) < MOST_FAULTS else known
 
 
-def _decode(entry: Any) -> Fault:
+def _decode(entry: Any) -> RobotFault:
     if not isinstance(entry, list) or len(entry) != 3:
         raise DecodeError('errors', f'expected [time, source, code], got {show(entry)}')
     _, source, code = entry
     for number in (source, code):
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < 1 << 31:
             raise DecodeError('errors', f'expected whole numbers, got {show(entry)}')
-    return Fault(source, code)
+    return RobotFault(source, code)

@@ -1,19 +1,17 @@
-"""The state of connection and robot as diagnostics: pure, except for what it counts."""
+"""The state of connection and robot as diagnostics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
 from ..protocol.state import LowState, SportModeState
-from ..protocol.topics import Mode, Topic
-from ..session.session import RobotSession
+from ..protocol.topics import Mode
+from ..session.lasting import Status
 from .conversions import JOINT_NAMES, to_header
 
-SPORT, LOW = Topic.SPORT_MODE_STATE.value, Topic.LOW_STATE.value
 LOW_BATTERY = 0.2  # of the charge
 HOT_MOTOR = 80.0  # degree Celsius; a guess, below the vendor's protection
 
@@ -24,86 +22,87 @@ Values = Mapping[str, object]
 
 class Diagnostics:
     """
-    Makes the array; knows the last one, to tell rates.
+    Makes the array.
 
     Attributes:
+        hardware_id: serial number or address of the robot.
         loss: why the node was deactivated by itself; empty if it was not.
     """
 
-    def __init__(self, node_name: str, hardware_id: str) -> None:
+    def __init__(self, node_name: str) -> None:
         """
         Args:
             node_name: before the name of each status.
-            hardware_id: serial number or address of the robot.
         """
+        self.hardware_id = ''
         self.loss = ''
         self._node_name = node_name
-        self._hardware_id = hardware_id
-        self._counted: dict[str, int] = {}
-        self._counted_at = 0.0
 
-    def array(
-        self, session: RobotSession | None, latest: Mapping[str, Any], now: float, stamp: Time
-    ) -> DiagnosticArray:
+    def array(self, status: Status | None, stamp: Time) -> DiagnosticArray:
         """
         Return everything there is to tell.
 
         Args:
-            session: None: the node is not active.
-            latest: newest sample of each source.
-            now: on the clock of the session's loop [s].
+            status: of the session; None: the node is not active.
             stamp: time of the array.
         """
-        statuses = [self._connection(session, now)]
-        if session is not None:
-            statuses.append(self._streams(session, now))
-            if session.connected:
-                statuses.append(self._robot(session, latest))
+        if status is None:
+            return self._array([self._inactive()], stamp)
+        statuses = [self._connection(status), self._streams(status)]
+        if status.connected:
+            statuses.append(self._robot(status))
+        return self._array(statuses, stamp)
+
+    def standstill(self, silence: float, stamp: Time) -> DiagnosticArray:
+        """Return what to tell of a session that has told nothing for ``silence`` seconds."""
+        text = f'the connection to the robot has stood still for {silence:.1f} s'
+        return self._array([self._status('connection', DiagnosticStatus.ERROR, text, {})], stamp)
+
+    def _array(self, statuses: list[DiagnosticStatus], stamp: Time) -> DiagnosticArray:
         return DiagnosticArray(header=to_header(stamp, ''), status=statuses)
 
-    def _connection(self, session: RobotSession | None, now: float) -> DiagnosticStatus:
-        if session is None and self.loss:
+    def _inactive(self) -> DiagnosticStatus:
+        if self.loss:
             text = f'not active any more: {self.loss}'
             return self._status('connection', DiagnosticStatus.ERROR, text, {})
-        if session is None:
-            return self._status('connection', DiagnosticStatus.OK, 'not active', {})
+        return self._status('connection', DiagnosticStatus.OK, 'not active', {})
+
+    def _connection(self, status: Status) -> DiagnosticStatus:
         values: dict[str, object] = {
-            'links so far': session.links,
-            'packets dropped': session.dropped,
-            'mode': session.mode or 'not known',
+            'links so far': status.links,
+            'packets dropped': status.dropped,
+            'mode': status.mode or 'not known',
         }
-        if not session.connected:
-            values['away for [s]'] = f'{now - session.away_since:.1f}'
-            return self._status('connection', DiagnosticStatus.ERROR, session.reason, values)
-        if session.owner_is_stuck:
+        if not status.connected:
+            values['away for [s]'] = f'{status.away_for:.1f}'
+            return self._status('connection', DiagnosticStatus.ERROR, status.reason, values)
+        if status.owner_is_stuck:
             return self._status('connection', DiagnosticStatus.ERROR, STUCK, values)
+        if status.motion_trouble:
+            text = f'connected, but the robot takes no velocities: {status.motion_trouble}'
+            return self._status('connection', DiagnosticStatus.ERROR, text, values)
         return self._status('connection', DiagnosticStatus.OK, 'connected', values)
 
-    def _streams(self, session: RobotSession, now: float) -> DiagnosticStatus:
+    def _streams(self, status: Status) -> DiagnosticStatus:
         values: dict[str, object] = {}
-        elapsed = now - self._counted_at
-        all_arrivals = dict(session.arrivals)  # the loop's thread may add a source meanwhile
-        for source, arrivals in sorted(all_arrivals.items()):
-            rate = (arrivals.count - self._counted.get(source, 0)) / elapsed if elapsed else 0.0
-            values[f'{source} rate [Hz]'] = f'{rate:.1f}'
-            values[f'{source} age [s]'] = f'{now - arrivals.last:.2f}'
-        if elapsed >= 0.5:  # a change in between does not shorten the next second
-            self._counted = {source: each.count for source, each in all_arrivals.items()}
-            self._counted_at = now
-        if (overdue := session.pictures.overdue(now)) and session.connected:
-            text = f'no picture for {overdue:.1f} s, although asked for'
+        for source, stream in sorted(status.streams.items()):
+            values[f'{source} rate [Hz]'] = f'{stream.rate:.1f}'
+            values[f'{source} age [s]'] = f'{stream.age:.2f}'
+        if status.pictures_overdue and status.connected:
+            text = f'no picture for {status.pictures_overdue:.1f} s, although asked for'
             return self._status('streams', DiagnosticStatus.WARN, text, values)
-        return self._status('streams', DiagnosticStatus.OK, f'{len(all_arrivals)} so far', values)
+        text = f'{len(status.streams)} so far'
+        return self._status('streams', DiagnosticStatus.OK, text, values)
 
-    def _robot(self, session: RobotSession, latest: Mapping[str, Any]) -> DiagnosticStatus:
-        troubles = [str(fault) for fault in sorted(session.faults, key=str)]
+    def _robot(self, status: Status) -> DiagnosticStatus:
+        troubles = [str(fault) for fault in sorted(status.faults, key=str)]
         level = DiagnosticStatus.ERROR if troubles else DiagnosticStatus.OK
-        values: dict[str, object] = {'limp': session.driving.damped}
-        if isinstance(sport := latest.get(SPORT), SportModeState):
-            values.update(_sport_values(sport))
-        if isinstance(low := latest.get(LOW), LowState):
-            values.update(_low_values(low))
-            warnings = _warnings(low)
+        values: dict[str, object] = {'limp': status.damped}
+        if status.sport is not None:
+            values.update(_sport_values(status.sport))
+        if status.low is not None:
+            values.update(_low_values(status.low))
+            warnings = _warnings(status.low)
             troubles += warnings
             level = max(level, DiagnosticStatus.WARN) if warnings else level
         return self._status('robot', level, '; '.join(troubles) or 'no fault', values)
@@ -113,7 +112,7 @@ class Diagnostics:
             level=level,
             name=f'{self._node_name}: {name}',
             message=message,
-            hardware_id=self._hardware_id,
+            hardware_id=self.hardware_id,
             values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
         )
 

@@ -1,4 +1,4 @@
-"""The one place where the executor's threads and the asyncio thread meet."""
+"""The one place where the executor's thread and the asyncio thread meet."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -49,6 +50,14 @@ class EventLoopThread:
         except Exception as error:  # noqa: BLE001 - a thread border: nothing above us looks
             self._on_crash(error)
 
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+        """Run a coroutine on the loop; never blocks. Raises TimeoutError if the loop has ended."""
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:
+            coroutine.close()
+            raise TimeoutError('the loop has ended') from None
+
     def run(self, coroutine: Coroutine[Any, Any, T], timeout: float) -> T:
         """
         Run a coroutine on the loop and wait for its result.
@@ -64,11 +73,7 @@ class EventLoopThread:
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError('run() would wait for its own thread')
-        try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        except RuntimeError:
-            coroutine.close()
-            raise TimeoutError('the loop has ended') from None
+        future = self.submit(coroutine)
         try:
             return future.result(timeout)
         except concurrent.futures.TimeoutError:
@@ -77,29 +82,20 @@ class EventLoopThread:
 
     def stop(self, timeout: float) -> None:
         """
-        Cancel what still runs, let it clean up, and join the thread.
+        Cancel what still runs, let it clean up, and join the thread; not those that look up names.
 
         Raises:
             TimeoutError: the thread did not end within ``timeout`` seconds.
         """
-        self.run(_cancel_other_tasks(), timeout)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout)
+        end = time.monotonic() + timeout
+        with suppress(TimeoutError):
+            self.run(_cancel_other_tasks(timeout / 2), timeout)
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(max(0.0, end - time.monotonic()))
         if self._thread.is_alive():
             raise TimeoutError(f'{self._thread.name} did not stop within {timeout:g} s')
         self._loop.close()
-
-
-def exclusive() -> threading.RLock:
-    """Return a lock for what only one of the executor's threads may do at a time."""
-    return threading.RLock()
-
-
-def start_threads(pool: concurrent.futures.ThreadPoolExecutor, count: int) -> None:
-    """Start all threads of a pool now, instead of one now and then in the middle of work."""
-    all_there = threading.Barrier(count)
-    for waiting in [pool.submit(all_there.wait) for _ in range(count)]:
-        waiting.result()
 
 
 def _log_what_nobody_awaits(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -107,9 +103,9 @@ def _log_what_nobody_awaits(loop: asyncio.AbstractEventLoop, context: dict[str, 
     logger.warning('%s', context['message'], exc_info=context.get('exception'))
 
 
-async def _cancel_other_tasks() -> None:
+async def _cancel_other_tasks(timeout: float) -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    await asyncio.get_running_loop().shutdown_default_executor()
+    if tasks:
+        await asyncio.wait(tasks, timeout=timeout)

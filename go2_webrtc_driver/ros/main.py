@@ -6,31 +6,30 @@ import ctypes
 import gc
 import logging
 import os
-import signal
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from .event_loop_thread import start_threads
+from .exit import Exit
 from .log_bridge import PACKAGE
 from .node import Go2Driver, share_directory
 
 logger = logging.getLogger(PACKAGE)  # __name__ is __main__ where this runs as a module
 
-# s, after which a thread has to let another one run. With Python's 5 ms the executor's threads
-# held the loop up: of 30 pictures a second 5 % were lost, with this 1 %.
+# s, after which a thread has to let another one run. With Python's 5 ms the executor's thread
+# holds the loop up.
 SWITCH_INTERVAL = 0.0005
-THREADS = 40  # at most: every service may wait for the robot in one, and none holds up a velocity
 M_ARENA_MAX, ARENAS = -8, 2  # of mallopt(3)
-POLL = 0.1  # s, within which a signal is noticed
+POLL = 0.1  # s, within which the main thread notices a signal; the robot is stopped before
+TRANSITION_TIMEOUT = 1.0  # s, for one to end whose session was ended
 PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # the last: its terminal is gone
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,22 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     profile = use_large_shared_memory()
     # Not rclpy's own handlers: they shut the context down while the robot still walks.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-    received: list[int] = []
-    for number in STOP_SIGNALS:
-        signal.signal(number, lambda number, frame: received.append(number))
+    leaving = Exit()
     node = Go2Driver()
+    leaving.stop_robot = node.stop
     if profile is not None:
         logger.info('Fast DDS profile for large messages: %s', profile)
     gc.freeze()  # what is there by now stays: no collection has to look at it again
-    executor = MultiThreadedExecutor(num_threads=THREADS)
-    start_threads(executor._executor, THREADS)
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        while rclpy.ok() and not received and not node.finished:
+        while rclpy.ok() and not leaving.is_wanted and not node.finished:
             executor.spin_once(timeout_sec=POLL)
     finally:
+        leaving.begin()
         _shut_down(node, executor)
-    return 1 if node.finished else 0
+    leaving.status = 1 if node.finished else 0
+    return leaving.status
 
 
 def share_heaps() -> None:
@@ -89,10 +88,11 @@ def use_large_shared_memory() -> Path | None:
 
 
 def _shut_down(node: Go2Driver, executor: Any) -> None:
-    """Stop the robot first; a second Ctrl-C may not interrupt that, it is bounded."""
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+    """Stop the robot first, let a transition end, then destroy the node."""
     node.stop()
+    end = time.monotonic() + TRANSITION_TIMEOUT
+    while node.is_busy and time.monotonic() < end:
+        executor.spin_once(timeout_sec=POLL)
     executor.shutdown(timeout_sec=1.0)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -23,7 +23,7 @@ from std_msgs.msg import Float32MultiArray, Header
 
 from ..config import DriverConfig
 from ..protocol.topics import Topic
-from ..session.session import CAMERA
+from ..session.lasting import CAMERA
 from .calibration import Calibration
 from .clouds import to_laser_scan, to_point_cloud
 from .conversions import (

@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 
 from ..config import DriverConfig
-from ..errors import ConfigError, Go2Error, InvalidCommand
+from ..errors import ConfigError, Go2Error, InvalidCommand, LinkLost
 from ..protocol import commands
 from ..protocol.actions import ACTIONS, Action
 from ..protocol.commands import Request
@@ -23,6 +23,7 @@ from ..protocol.messages import Message
 from ..protocol.motion import avoid_obstacles
 from ..protocol.topics import ObstaclesAvoidApi, SportApi, Topic
 from ..session.session import RobotSession
+from .answers import answer_later
 
 logger = logging.getLogger(__name__)
 
@@ -35,42 +36,36 @@ MOVES = {
     (Topic.OBSTACLES_AVOID_REQUEST.value, ObstaclesAvoidApi.MOVE.value),
 }
 
-# Runs work of the session and returns its result, within some seconds; raises Go2Error.
-Ask = Callable[[Callable[[RobotSession], Coroutine[Any, Any, Any]], float], Any]
+# What a service lets the session do with its request; None: the robot does not answer it.
+Work = Callable[[RobotSession, Any], Coroutine[Any, Any, Message | None]]
+
+# Runs work of the session, and never blocks; the future may end in a Go2Error.
+Submit = Callable[[Callable[[RobotSession], Coroutine[Any, Any, Any]]], 'Future[Any]']
 
 
 class Services:
     """The services of a configured node, with ``~/request`` and ``~/response``."""
 
-    def __init__(self, node: Any, config: DriverConfig, ask: Ask) -> None:
+    def __init__(self, node: Any, config: DriverConfig, submit: Submit) -> None:
         """
         Args:
             node: the rclpy node.
             config: ``allow_acrobatics``.
-            ask: runs work of the session.
+            submit: runs work of the session.
         """
         self._node = node
-        self._ask = ask
-        # A group for each: however often one is asked for what the robot does not answer, it
-        # takes one of the executor's threads, and leaves the others to velocities, stop and damp.
-        group = MutuallyExclusiveCallbackGroup
+        self._submit = submit
         self._services = [
-            node.create_service(
-                Trigger, f'~/{action.name}', partial(self._act, action), callback_group=group()
-            )
+            self._serve(Trigger, action.name, partial(_act, action))
             for action in ACTIONS
             if config.allow_acrobatics or not action.acrobatic
-        ]  # fmt: skip
-        self._services += [
-            node.create_service(
-                SetBool, f'~/{name}', partial(self._switch, work), callback_group=group()
-            )
-            for name, work in SWITCHES.items()
-        ]
-        self._requests = node.create_subscription(
-            String, '~/request', self._on_request, 10, callback_group=group()
-        )
+        ] + [self._serve(SetBool, name, work) for name, work in SWITCHES.items()]
+        self._requests = node.create_subscription(String, '~/request', self._on_request, 10)
         self._responses = node.create_publisher(String, '~/response', 10)
+
+    def _serve(self, kind: Any, name: str, work: Work) -> Any:
+        service = self._node.create_service(kind, f'~/{name}', lambda request, response: response)
+        return answer_later(service, partial(self._answer, work))
 
     def destroy(self) -> None:
         """Take everything back."""
@@ -78,6 +73,13 @@ class Services:
             self._node.destroy_service(service)
         self._node.destroy_subscription(self._requests)
         self._node.destroy_publisher(self._responses)
+
+    def _answer(self, work: Work, request: Any, response: Any) -> Future[Any]:
+        """Return a response that is filled with what comes of the work."""
+        answer: Future[Any] = Future()
+        done = self._submit(lambda session: work(session, request))
+        done.add_done_callback(lambda done: answer.set_result(_fill(response, done)))
+        return answer
 
     def _respond(self, content: dict[str, Any]) -> None:
         try:
@@ -92,55 +94,52 @@ class Services:
         content = message.data if isinstance(message.data, dict) else {'data': message.data}
         self._respond({'topic': message.topic, **content})
 
-    def _act(
-        self, action: Action, request: Trigger.Request, response: Trigger.Response
-    ) -> Trigger.Response:
-        return self._answer(response, lambda session: session.act(action), action.timeout)
-
-    def _switch(
-        self, work: Switch, request: SetBool.Request, response: SetBool.Response
-    ) -> SetBool.Response:
-        return self._answer(response, lambda session: work(session, request.data), TIMEOUT)
-
-    def _answer(
-        self,
-        response: Any,
-        work: Callable[[RobotSession], Coroutine[Any, Any, Any]],
-        timeout: float,
-    ) -> Any:
-        """Fill a response with what came of the work."""
-        try:
-            answer = self._ask(work, timeout)
-            response.success, response.message = True, SENT if answer is None else ANSWERED
-        except Go2Error as error:
-            response.success, response.message = False, str(error)
-        return response
-
     def _on_request(self, message: String) -> None:
+        """Send a request of the user's own; the robot's answer comes on ``~/response``."""
         try:
             request = parse_request(message.data)
-            self._ask(lambda session: session.request(request, TIMEOUT), TIMEOUT)
         except Go2Error as error:
-            logger.warning('request: %s', error)
-            self._respond({'error': str(error)})
+            self._refuse(error)
+            return
+        done = self._submit(lambda session: session.request(request, TIMEOUT))
+        done.add_done_callback(self._on_done)
+
+    def _on_done(self, done: Future[Message]) -> None:
+        if not done.cancelled() and isinstance(error := done.exception(), Go2Error):
+            self._refuse(error)
+
+    def _refuse(self, error: Go2Error) -> None:
+        logger.warning('request: %s', error)
+        self._respond({'error': str(error)})
 
 
-Switch = Callable[[RobotSession, bool], Coroutine[Any, Any, Any]]
+def _fill(response: Any, done: Future[Message | None]) -> Any:
+    error = LinkLost('the link has ended') if done.cancelled() else done.exception()
+    if error is None:
+        response.success, response.message = True, ANSWERED if done.result() else SENT
+    else:
+        response.success, response.message = False, str(error)
+    return response
 
 
-async def _switch_avoidance(session: RobotSession, on: bool) -> Message:
-    return await session.request(avoid_obstacles(on), TIMEOUT)
+async def _act(action: Action, session: RobotSession, request: Trigger.Request) -> Message:
+    return await session.act(action)
 
 
-async def _switch_light(session: RobotSession, on: bool) -> Message:
-    return await session.request(commands.set_brightness(FULL_LIGHT if on else 0), TIMEOUT)
+async def _switch_avoidance(session: RobotSession, request: SetBool.Request) -> Message:
+    return await session.request(avoid_obstacles(request.data), TIMEOUT)
 
 
-async def _switch_lidar(session: RobotSession, on: bool) -> None:
-    session.switch_lidar(on)
+async def _switch_light(session: RobotSession, request: SetBool.Request) -> Message:
+    brightness = FULL_LIGHT if request.data else 0
+    return await session.request(commands.set_brightness(brightness), TIMEOUT)
 
 
-SWITCHES: dict[str, Switch] = {
+async def _switch_lidar(session: RobotSession, request: SetBool.Request) -> None:
+    session.switch_lidar(request.data)
+
+
+SWITCHES: dict[str, Work] = {
     'obstacle_avoidance': _switch_avoidance,
     'light': _switch_light,
     'lidar': _switch_lidar,

@@ -1,18 +1,24 @@
-"""Sends the commanded velocity to the robot, while the robot can follow it."""
+"""Drives the robot over one link: what is commanded, as long as it may be followed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from ..complaints import Complaints
 from ..config import DriverConfig
 from ..errors import CommandRejected, DecodeError, LinkError, LinkLost
-from ..protocol.actions import BY_NAME, STANDING_UP, Action
+from ..protocol.actions import BY_NAME, Action
 from ..protocol.state import SportModeState
+from ..tasks import Tasks, timeout
 from ..velocity import STOP, Velocity
-from .gate import EXPIRED, REPEAT_TIME, Stopping, VelocityGate
+from . import reconnect
+from .gate import REPEAT_TIME, NoVelocity, Stopping, VelocityGate
+from .lasting import Lasting
 from .robot_link import RobotLink
 
 logger = logging.getLogger(__name__)
@@ -21,112 +27,143 @@ STAND_UP_TIMEOUT = 5.0  # s, for the body to rise; others wait 3 s without looki
 LYING_HEIGHT = 0.2  # m of body_height; 0.32 recorded of a standing robot, less is a guess
 HOLD_TIME = 0.5  # s, without a velocity after a stop that nobody commanded, or on a new link
 LONGEST_STANDSTILL = 0.5  # s, of this process, after which what is commanded is too old
-SHORTEST_PAUSE = 0.01  # s, between two velocities: faster ones replace each other
+SHORTEST_PAUSE = 0.01  # s, between two new velocities: faster ones replace each other
+FOR_EVER = float('inf')
+
+
+def clock_that_never_stands_still() -> float:
+    """Return a time [s] that goes on while the machine sleeps, unlike the loop's."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Driving:
     """
-    The velocity watchdog, next to the wire; lives on the session's loop.
+    The velocity watchdog of one link. A link begins with a stop.
 
     Attributes:
-        damped: the robot was told to go limp; velocities are ignored until it is told to stand.
+        trouble: why the robot takes no velocities on this link; empty if it does.
     """
 
-    def __init__(self, config: DriverConfig) -> None:
-        self.damped = False
+    def __init__(
+        self,
+        link: RobotLink,
+        lasting: Lasting,
+        tasks: Tasks,
+        now: Callable[[], float],
+        awake: Callable[[], float] = clock_that_never_stands_still,
+    ) -> None:
+        """
+        Args:
+            link: to the robot.
+            lasting: the configuration, and whether the robot was told to go limp.
+            tasks: of the link.
+            now: the loop's clock [s].
+            awake: one that goes on while the machine sleeps [s].
+        """
+        self.trouble = 'not made ready yet'
+        self._link = link
+        self._lasting = lasting
+        self._tasks = tasks
+        self._now = now
+        self._awake = awake
         self._upright = asyncio.Event()
-        self._config = config
-        self._gate = VelocityGate(
-            velocity_limit(config), acceleration_limit(config), config.command_timeout
-        )
+        self._upright.set()  # until the robot says that it lies
+        self._gate = VelocityGate(STOP, STOP, lasting.config.command_timeout)
         self._stopping = Stopping()
         self._held_until = 0.0
-        self._seen_at = 0.0
-        self._link: RobotLink | None = None
-        self._is_enabled = False
-        self._is_fresh = False
-        self._wake: asyncio.Future[None] | None = None
+        self._seen_at = float('-inf')
+        self._stepped_at = self._renewed_at = float('-inf')
+        self._looked_at = awake()
+        self._is_news = False
+        self._changed = asyncio.Event()
         self._standing_up: asyncio.Task[None] | None = None
         self._warned_of = ''
         self._complaints = Complaints(logger)
+        self.reconfigure()
+        self.halt()
 
-    def reconfigure(self, config: DriverConfig) -> None:
-        """Take new limits."""
-        self._config = config
+    def reconfigure(self) -> None:
+        """Take the limits of the configuration as it is now."""
+        config = self._lasting.config
         self._gate.limit = velocity_limit(config)
         self._gate.acceleration = acceleration_limit(config)
 
-    def command(self, velocity: Velocity, connected: bool) -> None:
+    @property
+    def commanded(self) -> Velocity:
+        """What is commanded now, before any limit."""
+        return self._gate.target
+
+    def command(self, velocity: Velocity, connected: bool, age: float = 0.0) -> None:
         """
-        Take a new velocity and send it at once; a stop is always sent where there is a link.
+        Take a new velocity and send it at once; a stop is always sent.
 
         One that the robot could not follow now is dropped, with one warning until one is taken.
+
+        Args:
+            velocity: what the robot shall do.
+            connected: whether the robot was heard on this link.
+            age: of the command [s]; it counts for its expiry.
         """
-        if velocity != STOP and self._link is not None and self._now() < self._held_until:
+        self._look_at_the_clock()
+        if velocity != STOP and self._now() < self._held_until:
             return
-        trouble = self._trouble(velocity, connected)
+        trouble = '' if velocity == STOP else self._trouble(connected, age)
         if trouble and trouble != self._warned_of:
             logger.warning('velocities are dropped: %s', trouble)
-        self._warned_of = trouble
+        self._warned_of = trouble if velocity != STOP else self._warned_of
         if not trouble:
-            self._gate.command(velocity, self._now())
-            self._is_fresh = True
-            self._go_on()
+            self._take(velocity, age)
 
-    def _trouble(self, velocity: Velocity, connected: bool) -> str:
-        if self._link is None or not (connected or velocity == STOP):
+    def _take(self, velocity: Velocity, age: float) -> None:
+        now = self._now()
+        self._gate.command(velocity, now if velocity == STOP else now - age)
+        self._is_news = True
+        if now - self._renewed_at < SHORTEST_PAUSE:
+            self._changed.set()
+            return
+        with suppress(LinkLost):  # the link's end is seen elsewhere
+            self.step()
+
+    def _trouble(self, connected: bool, age: float) -> str:
+        config = self._lasting.config
+        if not connected:
             return 'the robot is not connected'
-        if velocity == STOP:
-            return ''
-        if self.damped:
+        if age >= config.command_timeout:
+            return f'expected one at most {config.command_timeout:g} s old'
+        if self._lasting.damped:
             return 'the robot was told to go limp; ask it to stand up first'
         if self._is_blind:
-            return f'the robot has sent no data for {self._config.blind_timeout:g} s'
-        return '' if self._is_enabled else 'the robot does not take velocities'
+            return f'the robot has sent no data for {config.blind_timeout:g} s'
+        return f'the robot does not take them: {self.trouble}' if self.trouble else ''
 
     def before(self, action: Action) -> None:
         """Note what the robot is about to be told; a stop ends the stream of velocities first."""
-        if action.name == 'damp':
-            self.damped = True
         if action.name in ('damp', 'stop'):
             self.halt()
         if action.name == 'damp':
             self._stopping.end()  # a robot that falls moves, and is not to be told anything more
 
-    def after(self, action: Action) -> None:
-        """Note what the robot has done."""
-        if action.name in STANDING_UP:
-            self.damped = False
-
-    def begin(self, link: RobotLink) -> None:
-        """Take over a new link: nothing but a stop goes over it for the first moment."""
-        self._link = link
-        self._upright.set()  # until the robot says that it lies
-        self.halt()
-
-    def end(self) -> None:
-        """Stop the robot as far as the link still goes, and forget the link."""
-        self.halt()
-        self._link = None
-        self._is_enabled = False
-
-    def halt(self) -> None:
+    def halt(self, hold: float = -1.0) -> None:
         """
-        Stop the robot, forget what was commanded, and take no velocity for ``HOLD_TIME``.
+        Stop the robot, forget what is commanded, and take no velocity for a moment.
 
-        Whoever calls it need not care whether there is a link.
+        Args:
+            hold: how long [s]; ``HOLD_TIME`` by default.
         """
         self._gate.clear()
-        self._held_until = self._now() + HOLD_TIME
+        self._held_until = self._now() + (HOLD_TIME if hold < 0.0 else hold)
         if self._standing_up is not None:
             self._standing_up.cancel()
-        if self._link is not None:
-            with suppress(LinkLost):
-                self._stop(self._link)
+        with suppress(LinkLost):
+            self._stop()
+
+    def end(self) -> None:
+        """Stop the robot as far as the link still goes; nothing but a stop is taken any more."""
+        self.halt(FOR_EVER)
 
     @property
     def _is_blind(self) -> bool:
-        return self._now() - self._seen_at > self._config.blind_timeout
+        return self._now() - self._seen_at > self._lasting.config.blind_timeout
 
     def note_data(self) -> None:
         """Note that the robot has sent something: it may be driven."""
@@ -140,99 +177,103 @@ class Driving:
         else:
             self._upright.clear()
 
-    async def run(self, link: RobotLink) -> None:
-        """Drive over the link that :meth:`begin` took, until cancelled or LinkLost."""
-        try:
-            await link.enable_motion()
-            self._is_enabled = True
-        except (CommandRejected, DecodeError, LinkLost) as error:
-            logger.error(
-                'motion_interface %s: the robot does not take velocities: %s',
-                self._config.motion_interface,
-                error,
-            )
-        await self._drive(link)
+    async def enable(self) -> None:
+        """Make the robot take velocities; tried again and again until it does."""
+        interface = self._lasting.config.motion_interface
+        for delay in reconnect.delays(random.Random()):
+            try:
+                await self._link.enable_motion()
+            except (CommandRejected, DecodeError, LinkLost) as error:
+                self.trouble = f'motion_interface {interface}: {error}'
+                self._complaints.warn('%s; tried again', self.trouble)
+            else:
+                self.trouble = ''
+                return
+            await asyncio.sleep(delay)
 
-    async def _drive(self, link: RobotLink) -> None:
+    async def drive(self) -> None:
+        """Repeat the command, let it expire, repeat stops, until cancelled or LinkLost."""
         while True:
-            self._step(link, self._now())
-            due = self._now() + 1.0 / self._config.command_rate
-            await self._pause(due)
-            late = self._now() - due
-            if late > LONGEST_STANDSTILL:
-                logger.warning('the driver stood still for %.1f s: the robot is stopped', late)
-                self.halt()
+            await self._wait_for_the_next_step()
+            self._look_at_the_clock()
+            self.step()
 
-    def _step(self, link: RobotLink, now: float) -> None:
+    async def _wait_for_the_next_step(self) -> None:
+        while (wait := self._next_step_at() - self._now()) > 0.0:
+            self._changed.clear()
+            with suppress(asyncio.TimeoutError):
+                async with timeout(wait):
+                    await self._changed.wait()
+
+    def _next_step_at(self) -> float:
+        repetition = self._stepped_at + 1.0 / self._lasting.config.command_rate
+        return min(repetition, self._renewed_at + SHORTEST_PAUSE) if self._is_news else repetition
+
+    def _look_at_the_clock(self) -> None:
+        """Stop the robot if this process, or the whole machine, stood still meanwhile."""
+        before, self._looked_at = self._looked_at, self._awake()
+        late = self._looked_at - before - 1.0 / self._lasting.config.command_rate
+        if late > LONGEST_STANDSTILL:
+            logger.warning('the driver stood still for %.1f s: the robot is stopped', late)
+            self.halt()
+
+    def step(self) -> None:
         """Send what is due now: a velocity, a stop, or nothing."""
-        self._is_fresh = False
-        if self._gate.is_moving and self._is_blind:
+        now = self._stepped_at = self._now()
+        if self._is_news:
+            self._is_news, self._renewed_at = False, now
+        if self._gate.target != STOP and self._is_blind:
             logger.warning(
-                'no data from the robot for %g s: it is stopped', self._config.blind_timeout
+                'no data from the robot for %g s: it is stopped',
+                self._lasting.config.blind_timeout,
             )
             self.halt()
-        velocity = self._gate.output(now)
-        if velocity is EXPIRED:
-            self._stop(link)
-        elif velocity is not None:
-            self._move(link, velocity)
-        elif self._stopping.is_due(now):
-            link.stop_again()
-        if self._stopping.is_vain(now):
+        self._send(self._gate.output(now), now)
+        if self._stopping.has_failed(now):
             logger.warning(
                 'the robot was told to stop for %g s, it still says that it moves', REPEAT_TIME
             )
 
-    def _stop(self, link: RobotLink) -> None:
-        self._stopping.begin(self._now())
-        link.stop()
+    def _send(self, output: Velocity | NoVelocity, now: float) -> None:
+        if isinstance(output, Velocity):
+            self._move(output)
+        elif output is NoVelocity.EXPIRED:
+            self._stop()
+        elif self._stopping.is_due(now):
+            self._link.stop_again()
 
-    def _move(self, link: RobotLink, velocity: Velocity) -> None:
+    def _stop(self) -> None:
+        self._stopping.begin(self._now())
+        self._link.stop()
+
+    def _move(self, velocity: Velocity) -> None:
         self._stopping.end()
-        if self._may_walk(link, velocity):
-            link.move(velocity)
+        if velocity == STOP or self._may_walk():
+            self._link.move(velocity)
         else:
             self._gate.rest()
 
-    async def _pause(self, until: float) -> None:
-        """Wait until a time, or until there is a new command; a flood of those is thinned out."""
-        await asyncio.sleep(SHORTEST_PAUSE)
-        if self._is_fresh:
-            return
-        loop = asyncio.get_running_loop()
-        self._wake = loop.create_future()
-        timer = loop.call_at(until, self._go_on)
-        try:
-            await self._wake
-        finally:
-            timer.cancel()
-            self._wake = None
-
-    def _go_on(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
-
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    def _may_walk(self, link: RobotLink, velocity: Velocity) -> bool:
-        """Whether the robot stands; a stop goes through in any case."""
-        if velocity == STOP or self._upright.is_set():
+    def _may_walk(self) -> bool:
+        """Whether the robot stands, and is not about to be told something of it."""
+        if self._standing_up is not None and not self._standing_up.done():
+            return False
+        if self._upright.is_set():
             return True
-        if not self._config.auto_stand:
+        if not self._lasting.config.auto_stand:
             self._complaints.warn('the robot lies: call stand_up, or set auto_stand')
-        elif self._standing_up is None or self._standing_up.done():
+        else:
             logger.info('the robot lies: told to stand up')
-            self._standing_up = asyncio.ensure_future(self._stand_up(link))
+            self._standing_up = self._tasks.start(self._stand_up())
         return False
 
-    async def _stand_up(self, link: RobotLink) -> None:
+    async def _stand_up(self) -> None:
         """Let the robot stand up, then balance; both have one number in every mode."""
         stand_up, balance = BY_NAME['stand_up'], BY_NAME['balance_stand']
         try:
-            await link.request(stand_up.request(''), stand_up.timeout)
-            await asyncio.wait_for(self._upright.wait(), STAND_UP_TIMEOUT)
-            await link.request(balance.request(''), balance.timeout)
+            await self._link.request(stand_up.request(''), stand_up.timeout)
+            async with timeout(STAND_UP_TIMEOUT):
+                await self._upright.wait()
+            await self._link.request(balance.request(''), balance.timeout)
         except asyncio.TimeoutError:
             logger.warning('the robot did not get up within %g s', STAND_UP_TIMEOUT)
         except (LinkError, CommandRejected, DecodeError) as error:

@@ -1,13 +1,21 @@
-"""Decides which velocity, if any, goes to the robot now."""
+"""Decides which velocity, if any, goes to the robot now: pure, time is an argument."""
 
 from __future__ import annotations
 
+from enum import Enum
+
 from ..velocity import STOP, Velocity
 
-EXPIRED = Velocity()  # equal to STOP, but another object: the end of a command
 LONGEST_STEP = 0.2  # s; a longer pause between two outputs lets nobody speed up more
 REPEAT_PERIOD = 0.05  # s, between two requests to stop: each shows sooner that one was lost
 REPEAT_TIME = 2.0  # s, after which a stop that the robot does not follow is not repeated any more
+
+
+class NoVelocity(Enum):
+    """What a gate says instead of a velocity."""
+
+    NOTHING = 'nothing is commanded'
+    EXPIRED = 'the command has just expired: stop'
 
 
 class VelocityGate:
@@ -15,8 +23,7 @@ class VelocityGate:
     Limits the commanded velocity and how fast it grows, and lets it expire.
 
     A command is repeated until it is ``timeout`` seconds old; then the robot is
-    told to stop. Slowing down takes no time, speeding up does. Time is passed in, so
-    the gate has no clock of its own.
+    told to stop. Slowing down takes no time, speeding up does.
 
     Attributes:
         limit: largest magnitude on each axis [m/s, m/s, rad/s]; may change at any time.
@@ -29,52 +36,44 @@ class VelocityGate:
         self.acceleration = acceleration
         self.timeout = timeout
         self._target = STOP
-        self._received_at: float | None = None
+        self._given_at: float | None = None
         self._last = STOP
         self._last_at = float('-inf')
 
-    def command(self, velocity: Velocity, now: float) -> None:
-        """Take a new target at time ``now`` [s, monotonic]; it replaces the last one."""
+    def command(self, velocity: Velocity, given_at: float) -> None:
+        """Take a new target, given at a time [s, monotonic]; it replaces the last one."""
         self._target = velocity
-        self._received_at = now
+        self._given_at = given_at
 
     def clear(self) -> None:
         """Forget the command: nothing more is sent until the next one."""
-        self._received_at = None
+        self._given_at = None
 
     @property
-    def is_moving(self) -> bool:
-        """Whether a command is there that is no stop."""
-        return self._received_at is not None and self._target != STOP
+    def target(self) -> Velocity:
+        """What is commanded, before any limit; a stop if nothing is."""
+        return STOP if self._given_at is None else self._target
 
     def rest(self) -> None:
         """Note that the last output was not sent: the robot does not move yet."""
         self._last = STOP
 
-    def output(self, now: float) -> Velocity | None:
-        """
-        Return what to send at time ``now`` [s, monotonic]; None is silence.
-
-        The one object ``EXPIRED`` says that the command has just expired.
-        """
+    def output(self, now: float) -> Velocity | NoVelocity:
+        """Return what to send at time ``now`` [s, monotonic]."""
         elapsed, self._last_at = min(now - self._last_at, LONGEST_STEP), now
         before, self._last = self._last, STOP
-        if self._received_at is None:
-            return None
-        if now - self._received_at < self.timeout:
-            wanted = self._target.limited_to(self.limit)
-            self._last = wanted.approached_from(before, self.acceleration.times(elapsed))
-            return self._last
-        self._received_at = None
-        return EXPIRED
+        if self._given_at is None:
+            return NoVelocity.NOTHING
+        if now - self._given_at >= self.timeout:
+            self._given_at = None
+            return NoVelocity.EXPIRED
+        wanted = self._target.limited_to(self.limit)
+        self._last = wanted.approached_from(before, self.acceleration.times(elapsed))
+        return self._last
 
 
 class Stopping:
-    """
-    Repeats a stop until the robot's motion state shows it, or ``REPEAT_TIME`` is over.
-
-    Time is passed in.
-    """
+    """Repeats a stop until the robot's motion state shows it, or ``REPEAT_TIME`` is over."""
 
     def __init__(self) -> None:
         self._begun_at: float | None = None
@@ -100,8 +99,8 @@ class Stopping:
         self._told_at = now
         return True
 
-    def is_vain(self, now: float) -> bool:
-        """Whether the robot moves in spite of all; said once."""
+    def has_failed(self, now: float) -> bool:
+        """Whether the robot still moves after all that time; true once for each stop."""
         if self._begun_at is None or now - self._begun_at < REPEAT_TIME:
             return False
         self._begun_at = None

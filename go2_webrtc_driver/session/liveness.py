@@ -7,6 +7,7 @@ from enum import Enum
 DATA, HEARTBEAT = 'data', 'a reply to a heartbeat'
 HEARTBEAT_PERIOD = 2.0  # s, of unitree_webrtc_connect 2.2.0
 MOST_REQUESTS = 3  # for pictures, before it is the link
+OWNER_TIMEOUT = 1.0  # s, of silence of the session's owner, after which it counts as dead
 
 
 class SignsOfLife:
@@ -17,16 +18,13 @@ class SignsOfLife:
     hears nothing more goes on sending. One that has never replied owes us no reply.
     """
 
-    def __init__(self, silence_timeout: float) -> None:
+    def __init__(self, silence_timeout: float, now: float) -> None:
         """
         Args:
             silence_timeout: longest time without data [s].
+            now: when the link was opened [s, monotonic].
         """
         self._limits = {DATA: silence_timeout, HEARTBEAT: silence_timeout + HEARTBEAT_PERIOD}
-        self._seen_at: dict[str, float] = {}
-
-    def begin(self, now: float) -> None:
-        """Begin with a new link, opened at ``now`` [s, monotonic]."""
         self._seen_at = {DATA: now}
 
     def note(self, sign: str, now: float) -> None:
@@ -53,38 +51,40 @@ class Verdict(Enum):
 
 class PictureWatch:
     """
-    Decides what to do about pictures that do not come.
+    Decides what to do about pictures that do not come on one link.
 
     They are asked for again every ``timeout``, and after ``MOST_REQUESTS`` of that the link
     is given up. If the next link brings none either it is the camera: then it is asked on
     and on, and the robot can be driven meanwhile.
+
+    Attributes:
+        camera_is_broken: a link was given up for pictures, and none has come since.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, wanted: bool, now: float, camera_is_broken: bool) -> None:
         """
         Args:
             timeout: longest time without a picture [s].
+            wanted: whether pictures are asked for.
+            now: when the link was opened [s, monotonic].
+            camera_is_broken: as it was on the link before.
         """
+        self.camera_is_broken = camera_is_broken
         self._timeout = timeout
-        self._wanted = False
-        self._since = 0.0
+        self._wanted = wanted
+        self._since = now
         self._requests = 0
-        self._is_given_up = False
-
-    def begin(self, now: float) -> None:
-        """Begin with a new link at ``now`` [s, monotonic]."""
-        self._since, self._requests = now, 0
 
     def want(self, wanted: bool, now: float) -> None:
         """Note whether pictures are asked for."""
         if wanted and not self._wanted:
-            self.begin(now)
+            self._since, self._requests = now, 0
         self._wanted = wanted
 
     def note(self, now: float) -> None:
         """Take a picture that came."""
-        self.begin(now)
-        self._is_given_up = False
+        self._since, self._requests = now, 0
+        self.camera_is_broken = False
 
     def overdue(self, now: float) -> float:
         """Return for how long pictures are overdue [s]; 0 if they come, or nobody wants them."""
@@ -96,7 +96,29 @@ class PictureWatch:
         if self.overdue(now) < self._timeout * (self._requests + 1):
             return Verdict.FINE
         self._requests += 1
-        if self._requests <= MOST_REQUESTS or self._is_given_up:
+        if self._requests <= MOST_REQUESTS or self.camera_is_broken:
             return Verdict.ASK_AGAIN
-        self._is_given_up = True
+        self.camera_is_broken = True
         return Verdict.GIVE_UP
+
+
+class OwnerWatch:
+    """
+    Whether whoever owns the session still gives signs of life; one that stops is dead.
+
+    Attributes:
+        is_stuck: whether the last look found it so.
+    """
+
+    def __init__(self) -> None:
+        self.is_stuck = False
+        self._seen_at = float('inf')
+
+    def note(self, now: float) -> None:
+        """Take a sign of life at ``now`` [s, monotonic]; the first begins the watch."""
+        self._seen_at = now
+
+    def look(self, now: float) -> bool:
+        """Look at ``now``, and tell whether something has changed."""
+        before, self.is_stuck = self.is_stuck, now - self._seen_at > OWNER_TIMEOUT
+        return self.is_stuck != before

@@ -1,4 +1,4 @@
-"""What session and driving need of an open link; ``link.Link`` is one."""
+"""What a session needs of an open link; ``link.Link`` is one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Any, Protocol
 
 from ..errors import DecodeError
 from ..protocol.commands import Command, Request
+from ..protocol.decoders import Sample
 from ..protocol.messages import Message
 from ..velocity import Velocity
+
+Received = Sample | Message | DecodeError
 
 
 class Frames(Protocol):
@@ -22,11 +25,15 @@ class RobotLink(Protocol):
     """An open connection to one robot. Used once; a new connection is a new link."""
 
     @property
+    def robot(self) -> str:
+        """What messages call the robot."""
+
+    @property
     def frames(self) -> Frames:
         """Where the pictures come from."""
 
-    def packets(self) -> AsyncIterator[Message | DecodeError]:
-        """Yield messages in order of arrival; end with LinkLost."""
+    def received(self) -> AsyncIterator[Received]:
+        """Yield what the robot sends, in order of arrival; end with LinkLost."""
 
     def subscribe(self, topic: str) -> None:
         """Ask the robot to send ``topic``."""

@@ -1,48 +1,38 @@
-"""Keeps one link to the robot open, and carries samples up and velocity down."""
+"""Keeps one link to the robot open after the other, and carries samples up and velocity down."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import random
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from ..complaints import Complaints
 from ..config import DriverConfig
-from ..errors import (
-    CommandRejected,
-    DecodeError,
-    InvalidCommand,
-    LinkError,
-    LinkLost,
-    LinkUnreachable,
-)
-from ..protocol import commands
-from ..protocol.actions import ASK_MODE, GAITS, Action, decode_mode
+from ..errors import LinkError, LinkLost
+from ..protocol.actions import Action
 from ..protocol.commands import Request
-from ..protocol.decoders import Decoder
-from ..protocol.faults import Fault, update_faults
 from ..protocol.messages import Message
-from ..protocol.state import SportModeState
-from ..protocol.topics import MessageType, Topic
-from ..velocity import Velocity
-from .driving import Driving
-from .liveness import DATA, HEARTBEAT, PictureWatch, SignsOfLife, Verdict
+from ..protocol.state import LowState, SportModeState
+from ..protocol.topics import Topic
+from ..tasks import Tasks
+from ..velocity import STOP, Velocity
+from .lasting import Lasting, Status, Stream
+from .liveness import OWNER_TIMEOUT, OwnerWatch
+from .owner import Owner
 from .reconnect import Outage
 from .robot_link import RobotLink
+from .visit import Visit
 
 logger = logging.getLogger(__name__)
 
-CAMERA = 'camera'  # the source name of video frames; all others are topics of the robot
-MODE_TIMEOUT = 2.0  # s, for the robot to tell its mode; older ones do not
-SETTING_TIMEOUT = 2.0  # s
-WATCH_PERIOD = 0.1  # s, within which an overdue sign of life is noticed
-OWNER_TIMEOUT = 1.0  # s, of silence of whoever owns the session, after which it counts as dead
-FAULT_MESSAGES = (MessageType.FAULTS, MessageType.FAULT_ADDED, MessageType.FAULT_REMOVED)
+WATCH_PERIOD = 0.1  # s, within which an owner that falls silent is noticed
+STATUS_PERIOD = 1.0  # s
+STOP_TIMEOUT = 4.0  # s, to stop the robot and close the link
+SHORTEST_WAIT = 1.0  # s, for the first data, however long the link took to open
+
+OpenLink = Callable[[bool], AbstractAsyncContextManager[RobotLink]]
 
 
 async def never() -> None:
@@ -50,203 +40,249 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
-@dataclass
-class Arrivals:
-    """
-    What has come from one source on the links so far.
-
-    Attributes:
-        count: samples.
-        last: when the newest came, on the loop's clock [s].
-    """
-
-    count: int = 0
-    last: float = float('-inf')
-
-
 class RobotSession:
     """
     One robot, over as many links as it takes.
 
     Everything here runs on the asyncio thread; nothing is locked.
-
-    Attributes:
-        driving: sends the commanded velocity.
-        connected: whether a link is open and the robot has been heard on it.
-        reason: why it is not connected; empty if it is.
-        away_since: since when it is not, on the loop's clock [s].
-        owner_is_stuck: whether :meth:`note_owner` is overdue.
-        pictures: whether those that are wanted come.
-        links: number of links on which the robot has been heard.
-        dropped: number of packets that could not be decoded.
-        arrivals: what has come, by source.
-        faults: that the robot reports.
-        mode: of the robot's motion service, ``normal`` or ``mcf`` or another; empty: not known.
     """
 
     def __init__(
         self,
         config: DriverConfig,
-        decoders: Mapping[str, Decoder],
-        sources: Iterable[str],
-        open_link: Callable[[bool], AbstractAsyncContextManager[RobotLink]],
-        on_open: Callable[[], None],
-        on_sample: Callable[[str, Any], None],
-        on_crash: Callable[[BaseException], None],
-        on_response: Callable[[Message], None] = lambda message: None,
-        on_change: Callable[[], None] = lambda: None,
-        on_lost: Callable[[], None] = lambda: None,
+        owner: Owner,
+        open_link: OpenLink,
         wait_for_return: Callable[[], Coroutine[Any, Any, None]] = never,
+        sources: Iterable[str] = (),
     ) -> None:
         """
         Args:
             config: limits, rates and timeouts.
-            decoders: what to decode, by topic.
-            sources: topics to subscribe to, and ``CAMERA`` for pictures.
+            owner: who is told what happens.
             open_link: makes a new link; raises LinkError. It is told whether this attempt is
                 news: nothing has failed before it.
-            on_open: called when a link has opened: what was known of the robot is old.
-            on_sample: called with (source, decoded sample), on this thread.
-            on_crash: called, on this thread, with what ended the session but must not.
-            on_response: called with every response of the robot to a request.
-            on_change: called when an attribute that a person cares about has changed.
-            on_lost: called when a link was lost and ``on_link_lost`` says not to reconnect.
             wait_for_return: returns when a robot that was away is seen to be back.
+            sources: what to ask the robot for: topics, and ``CAMERA`` for pictures.
         """
-        self.driving = Driving(config)
-        self.connected = False
-        self.reason = 'connecting'
-        self.away_since = 0.0
-        self.owner_is_stuck = False
-        self.pictures = PictureWatch(config.video_timeout)
-        self.links = 0
-        self.dropped = 0
-        self.arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
-        self.faults: frozenset[Fault] = frozenset()
-        self.mode = ''
-        self._config = config
-        self._decoders = decoders
-        self._sources = frozenset(sources)
+        self._lasting = Lasting(config, frozenset(sources))
+        self._owner = owner
         self._open_link = open_link
-        self._on_open = on_open
-        self._on_sample = on_sample
-        self._on_crash = on_crash
-        self._on_response = on_response
-        self._on_change = on_change
-        self._on_lost = on_lost
         self._wait_for_return = wait_for_return
-        self._signs = SignsOfLife(config.silence_timeout)
-        self._owner_seen_at = float('inf')
-        self._link: RobotLink | None = None
-        self._spawned: set[asyncio.Task[None]] = set()
-        self._task: asyncio.Task[None] | None = None
-        self._ever_heard = False
+        self._now = asyncio.get_running_loop().time
+        self._visit: Visit | None = None
+        self._reason = 'connecting'
+        self._was_connected = False
+        self._away_since = self._now()
         self._heard = asyncio.Event()
-        self._complaints = Complaints(logger)
+        self._owner_watch = OwnerWatch()
+        self._tasks = Tasks()
+        self._is_stopped = False
+        self._is_refusing = False
 
     async def start(self) -> None:
         """
         Begin to serve the robot; with ``wait_for_robot``, return once it has been heard.
 
         Raises:
-            LinkError: the first attempt failed or gave no data within ``connect_timeout``,
-                or :meth:`stop` was called meanwhile; nothing is left running.
+            LinkError: the first attempt failed, or :meth:`stop` was called; nothing is left
+                running.
         """
-        self.away_since = asyncio.get_running_loop().time()
-        task = self._task = asyncio.ensure_future(self._run())
-        task.add_done_callback(self._on_done)
-        if self._config.wait_for_robot:
+        if self._is_stopped:
+            raise LinkLost('stopped while connecting')
+        serving = self._tasks.start(self._serve())
+        self._tasks.start(self._keep_watch())
+        self._tasks.failed.add_done_callback(self._on_failure)
+        if self._lasting.config.wait_for_robot:
             try:
-                await self._wait_until_heard(task)
+                await self._until_heard(serving)
             except BaseException:
                 await self.stop()
                 raise
 
     async def stop(self) -> None:
-        """Stop the robot, free its client slot, and end; safe to repeat."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        """Stop the robot, free its client slot, and end; safe to repeat, and before a start."""
+        self._is_stopped = True
+        await self._tasks.close(STOP_TIMEOUT)
 
-    async def _wait_until_heard(self, task: asyncio.Task[None]) -> None:
-        limit = self._config.connect_timeout
-        heard = asyncio.ensure_future(self._heard.wait())
-        try:
-            await asyncio.wait({task, heard}, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            heard.cancel()
-        if task.cancelled():
-            raise LinkLost('stopped while connecting')
-        if task.done():
-            task.result()
-        if not self._heard.is_set():
-            raise LinkUnreachable(
-                f"expected the robot's first data within {limit:g} s, nothing came"
-            )
-
-    def _on_done(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
+    async def _until_heard(self, serving: asyncio.Task[None]) -> None:
+        heard = self._tasks.start(self._heard.wait())
+        await asyncio.wait({serving, heard}, return_when=asyncio.FIRST_COMPLETED)
+        if self._heard.is_set():
             return
-        error = task.exception()
-        if error is not None and not isinstance(error, LinkError):
-            self._on_crash(error)
+        if serving.done() and not serving.cancelled():
+            serving.result()
+        raise LinkLost('stopped while connecting')
 
-    async def _run(self) -> None:
-        """Serve the robot until cancelled; a lost link is opened again."""
+    def _on_failure(self, failed: asyncio.Future[None]) -> None:
+        error = failed.exception()
+        if error is None or isinstance(error, LinkError):
+            return
+        if self._visit is not None:
+            self._visit.driving.end()
+        self._owner.on_crash(error)
+
+    async def _serve(self) -> None:
+        """Open one link after the other until cancelled."""
         outage = Outage(random.Random())
         while True:
-            self._heard.clear()
+            links = self._lasting.links
             try:
-                async with self._open_link(outage.is_new) as link:
-                    await self._serve(link)
+                await self._visit_robot(outage.is_new)
             except LinkError as error:
-                if self._heard.is_set():
-                    outage = Outage(random.Random(), asyncio.get_running_loop().time())
-                elif self._config.wait_for_robot and not self._ever_heard:
-                    raise
-                self._set_connected(False, str(error))
-                if self._heard.is_set() and self._config.on_link_lost != 'reconnect':
-                    logger.error('%s; on_link_lost: %s', error, self._config.on_link_lost)
-                    self._on_lost()
+                if was_heard := self._lasting.links > links:
+                    outage = Outage(random.Random(), self._now())
+                self._set_reason(str(error))
+                if self._is_final(error, was_heard):
                     return
                 await self._rest(outage, error)
 
+    async def _visit_robot(self, is_news: bool) -> None:
+        """Open a link and stay on it until it is lost; always raises."""
+        deadline = self._now() + self._lasting.config.connect_timeout
+        async with self._open_link(is_news) as link:
+            wait = max(SHORTEST_WAIT, deadline - self._now())
+            self._owner.on_open()
+            self._visit = Visit(link, self._lasting, self._owner, self._on_change, wait)
+            try:
+                await self._visit.run()
+            finally:
+                self._set_reason('the link has ended')
+                self._visit = None
+
+    def _is_final(self, error: LinkError, was_heard: bool) -> bool:
+        """Whether there is no other attempt; raises ``error`` where one waits for the first."""
+        config = self._lasting.config
+        if config.wait_for_robot and not self._lasting.links:
+            raise error
+        if not was_heard or config.on_link_lost == 'reconnect':
+            return False
+        logger.error('%s; on_link_lost: %s', error, config.on_link_lost)
+        self._owner.on_lost(str(error))
+        return True
+
     async def _rest(self, outage: Outage, error: LinkError) -> None:
         """Wait before the next attempt, less if the robot is seen to come back."""
-        now = asyncio.get_running_loop().time()
+        now = self._now()
         wait = outage.delay(error, now)
         level = logging.ERROR if outage.needs_operator(error, now) else logging.WARNING
         level = level if outage.is_news(error) else logging.DEBUG
         logger.log(level, '%s; next attempt in %.1f s', error, wait)
-        returned = asyncio.ensure_future(self._wait_for_return())
-        try:
-            await asyncio.wait({returned}, timeout=wait)
-            if returned.done():
-                returned.result()
-        finally:
-            returned.cancel()
+        returned = self._tasks.start(self._wait_for_return())
+        await asyncio.wait({returned}, timeout=wait)
+        returned.cancel()
 
-    def command(self, velocity: Velocity) -> None:
-        """Take a new velocity."""
-        self.driving.command(velocity, self.connected)
+    async def _keep_watch(self) -> None:
+        """Watch the owner, and publish the status once a second."""
+        counts: dict[str, int] = {}
+        told_at = self._now()
+        while True:
+            await asyncio.sleep(WATCH_PERIOD)
+            now = self._now()
+            if self._owner_watch.look(now):
+                self._note_owner_change()
+            if now - told_at >= STATUS_PERIOD:
+                counts = self._measure_rates(counts, now - told_at)
+                told_at = now
+                self._tell()
+
+    def _measure_rates(self, before: dict[str, int], elapsed: float) -> dict[str, int]:
+        for source, arrivals in self._lasting.arrivals.items():
+            arrivals.rate = (arrivals.count - before.get(source, 0)) / elapsed
+        return {source: each.count for source, each in self._lasting.arrivals.items()}
 
     def note_owner(self) -> None:
-        """Take a sign of life of whoever owns the session; one that stops giving any is dead."""
-        self._owner_seen_at = asyncio.get_running_loop().time()
-        if self.owner_is_stuck:
-            self.driving.halt()  # what waited for it, and comes just now, is old
+        """Take a sign of life of the owner; one that stops giving any is dead."""
+        self._owner_watch.note(self._now())
+        if self._owner_watch.is_stuck:
+            self._halt()  # what waited for it, and comes just now, is old
+
+    def _note_owner_change(self) -> None:
+        if self._owner_watch.is_stuck:
+            logger.error(
+                'ROS callbacks have not run for %g s: the robot is stopped', OWNER_TIMEOUT
+            )
+            self._halt()
+        else:
+            logger.info('ROS callbacks run again')
+        self._tell()
+
+    def _halt(self) -> None:
+        if self._visit is not None:
+            self._visit.driving.halt()
+
+    @property
+    def _connected(self) -> bool:
+        return self._visit is not None and self._visit.connected
+
+    def _on_change(self) -> None:
+        connected, now = self._connected, self._now()
+        if connected and not self._was_connected:
+            away = now - self._away_since
+            logger.info('connected: the robot sends data, after %.1f s without', away)
+            self._reason = ''
+            self._heard.set()
+        elif self._was_connected and not connected:
+            self._away_since = now
+            self._reason = 'the link has ended'
+        self._was_connected = connected
+        self._tell()
+
+    def _set_reason(self, reason: str) -> None:
+        if reason != self._reason:
+            self._reason = reason
+            self._on_change()
+
+    def _tell(self) -> None:
+        self._owner.on_status(self.status)
+
+    @property
+    def status(self) -> Status:
+        """The session at this moment."""
+        now, lasting, visit = self._now(), self._lasting, self._visit
+        known = visit.newest if visit else {}
+        sport, low = known.get(Topic.SPORT_MODE_STATE.value), known.get(Topic.LOW_STATE.value)
+        return Status(
+            at=now,
+            connected=self._connected,
+            reason='' if self._connected else self._reason,
+            away_for=0.0 if self._connected else now - self._away_since,
+            owner_is_stuck=self._owner_watch.is_stuck,
+            links=lasting.links,
+            dropped=lasting.dropped,
+            mode=lasting.mode,
+            damped=lasting.damped,
+            motion_trouble=visit.driving.trouble if visit else '',
+            commanded=visit.driving.commanded if visit else STOP,
+            faults=visit.faults if visit else frozenset(),
+            pictures_overdue=visit.pictures_overdue if visit else 0.0,
+            streams={
+                source: Stream(each.count, each.rate, now - each.last)
+                for source, each in lasting.arrivals.items()
+            },
+            sport=sport if isinstance(sport, SportModeState) else None,
+            low=low if isinstance(low, LowState) else None,
+        )
+
+    def command(self, velocity: Velocity, age: float = 0.0) -> None:
+        """Take a new velocity that is ``age`` seconds old."""
+        if self._visit is not None:
+            self._visit.driving.command(velocity, self._visit.connected, age)
+            self._is_refusing = False
+        elif not self._is_refusing:
+            self._is_refusing = True
+            logger.warning('velocities are dropped: the robot is not connected')
 
     def want(self, sources: Iterable[str]) -> None:
         """Ask the robot for exactly these sources, now and on every later link."""
-        before, self._sources = self._sources, frozenset(sources)
-        self.pictures.want(CAMERA in self._sources, asyncio.get_running_loop().time())
-        if self._link is None:
-            return
-        with suppress(LinkLost):  # the next link asks for them all
-            for source in self._sources - before:
-                _switch(self._link, source, True)
-            for source in before - self._sources:
-                _switch(self._link, source, False)
+        before, self._lasting.wanted = self._lasting.wanted, frozenset(sources)
+        if self._visit is not None and before != self._lasting.wanted:
+            self._visit.want(before)
+
+    def reconfigure(self, config: DriverConfig) -> None:
+        """Take a new configuration."""
+        self._lasting.config = config
+        if self._visit is not None:
+            self._visit.reconfigure()
 
     async def act(self, action: Action) -> Message:
         """
@@ -257,261 +293,24 @@ class RobotSession:
             CommandRejected: the robot does not do it.
             LinkLost: the robot is away, or does not answer in time.
         """
-        self.driving.before(action)
-        if action.normal != action.mcf:
-            await self._ask_mode()
-        response = await self.request(action.request(self.mode), action.timeout)
-        self.driving.after(action)
-        self._on_change()
-        return response
+        if action.name == 'damp':
+            self._lasting.damped = True
+            self._tell()
+        if self._visit is not None:
+            self._visit.driving.before(action)
+        return await self._there.act(action)
 
     async def request(self, request: Request, timeout: float) -> Message:
         """Send a request and return the robot's response; raises as :meth:`act`."""
-        if not self.connected:
-            raise LinkLost(f'the robot is not connected: {self.reason}')
-        return await self._ask(request, timeout)
-
-    async def _ask(self, request: Request, timeout: float) -> Message:
-        if self._link is None:
-            raise LinkLost(f'the robot is not connected: {self.reason}')
-        return await self._link.request(request, timeout)
+        return await self._there.request(request, timeout)
 
     def switch_lidar(self, on: bool) -> None:
         """Start or stop the lidar; the robot does not answer this. Raises LinkLost."""
-        if self._link is None or not self.connected:
-            raise LinkLost(f'the robot is not connected: {self.reason}')
-        self._link.send(commands.switch_lidar(on))
+        self._there.switch_lidar(on)
 
-    async def _serve(self, link: RobotLink) -> None:
-        """Receive, drive and watch until one of them fails; leave the robot stopped."""
-        work = (
-            self._receive(link),
-            self._take_pictures(link),
-            self.driving.run(link),
-            self._watch(link),
-        )
-        tasks = [asyncio.ensure_future(each) for each in work]
-        try:
-            self._begin(link)
-            self._spawn(self._settle())
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (*tasks, *self._spawned):
-                task.cancel()
-            self._end()
-            await asyncio.gather(*tasks, *self._spawned, return_exceptions=True)
-            with suppress(LinkError, CommandRejected, DecodeError):
-                await link.stop_and_confirm()
-
-    def _begin(self, link: RobotLink) -> None:
-        """Ask for what is needed; nothing survives from an earlier link."""
-        now = asyncio.get_running_loop().time()
-        self._signs.begin(now)
-        self.pictures.begin(now)
-        self.pictures.want(CAMERA in self._sources, now)
-        self.driving.begin(link)
-        self.faults = frozenset()
-        self._link = link
-        self._on_open()
-        for source in self._sources:
-            _switch(link, source, True)
-
-    def _end(self) -> None:
-        """Stop the robot first of all."""
-        self.driving.end()
-        self._link = None
-        self._set_connected(False, 'the link has ended')
-
-    async def _settle(self) -> None:
-        """Find out the robot's mode, and set what the configuration asks for."""
-        await self._ask_mode()
-        for request in self._settings():
-            await self._set(request)
-
-    async def _ask_mode(self) -> None:
-        try:
-            mode = decode_mode(await self._ask(ASK_MODE, MODE_TIMEOUT))
-        except (LinkError, CommandRejected, DecodeError) as error:
-            mode = 'normal'
-            logger.info('the robot does not tell its mode, taken as normal: %s', error)
-        if mode != self.mode:
-            logger.info('the robot is in the mode %s', mode)
-            self.mode = mode
-            self._on_change()
-
-    def _settings(self) -> list[Request]:
-        """Return the requests that set the robot as the configuration asks for."""
-        config, wanted = self._config, []
-        if config.speed_level >= -1:
-            wanted.append(commands.set_speed_level(config.speed_level))
-        if config.light_brightness >= 0:
-            wanted.append(commands.set_brightness(config.light_brightness))
-        if config.volume >= 0:
-            wanted.append(commands.set_volume(config.volume))
-        if config.gait:
-            with suppress(InvalidCommand):
-                wanted.append(GAITS[config.gait].request(self.mode))
-        return wanted
-
-    def reconfigure(self, config: DriverConfig) -> None:
-        """Take a new configuration: limits at once, and what has changed goes to the robot."""
-        done = self._settings()
-        self._config = config
-        self.driving.reconfigure(config)
-        for request in self._settings():
-            if request not in done and self.connected:
-                self._spawn(self._set(request))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
-        self._spawned.add(task)
-        task.add_done_callback(self._on_spawned_done)
-
-    def _on_spawned_done(self, task: asyncio.Task[None]) -> None:
-        """A bug in what was spawned is as bad as one anywhere."""
-        self._spawned.discard(task)
-        self._on_done(task)
-
-    async def _set(self, request: Request) -> None:
-        try:
-            await self._ask(request, SETTING_TIMEOUT)
-        except (LinkError, CommandRejected, DecodeError) as error:
-            logger.warning('the robot does not take a setting %s: %s', request.parameter, error)
-
-    async def _receive(self, link: RobotLink) -> None:
-        async for packet in link.packets():
-            if isinstance(packet, DecodeError):
-                self._drop(packet)
-            elif decode := self._decoders.get(packet.topic):
-                self._decode(decode, packet)
-            else:
-                self._note(packet)
-        raise LinkLost('the robot closed the link')
-
-    def _decode(self, decode: Decoder, packet: Message) -> None:
-        try:
-            sample = decode(packet)
-        except DecodeError as error:
-            self._drop(error)
-            return
-        self._note_data()
-        if isinstance(sample, SportModeState):
-            self.driving.note(sample)
-        self._pass_on(packet.topic, sample)
-
-    def _note_data(self) -> None:
-        """The robot lives; the first sample on a link says that it is connected."""
-        now = asyncio.get_running_loop().time()
-        self._signs.note(DATA, now)
-        self.driving.note_data()
-        if self._heard.is_set():
-            return
-        self._heard.set()
-        self._ever_heard = True
-        self.links += 1
-        away = now - self.away_since
-        self._set_connected(True, '')
-        logger.info('connected: the robot sends data, after %.1f s without', away)
-
-    def _pass_on(self, source: str, sample: Any) -> None:
-        arrivals = self.arrivals[source]
-        arrivals.count += 1
-        arrivals.last = asyncio.get_running_loop().time()
-        self._on_sample(source, sample)
-
-    def _note(self, message: Message) -> None:
-        """Take what is no sample: responses, replies to heartbeats, and faults."""
-        if message.type is MessageType.HEARTBEAT:
-            self._signs.note(HEARTBEAT, asyncio.get_running_loop().time())
-        elif message.type is MessageType.RESPONSE:
-            self._on_response(message)
-        elif message.type in FAULT_MESSAGES:
-            try:
-                faults = update_faults(self.faults, message)
-            except DecodeError as error:
-                self._drop(error)
-                return
-            self._set_faults(faults)
-
-    def _set_faults(self, faults: frozenset[Fault]) -> None:
-        for fault in sorted(faults - self.faults, key=str):
-            self._complaints.warn(f'the robot reports a fault: {fault}')
-        for fault in sorted(self.faults - faults, key=str):
-            logger.debug('the robot reports no more: %s', fault)
-        self.faults = faults
-        self._on_change()
-
-    def _set_connected(self, connected: bool, reason: str) -> None:
-        changed = (self.connected, self.reason) != (connected, reason)
-        if self.connected and not connected:
-            self.away_since = asyncio.get_running_loop().time()
-        self.connected, self.reason = connected, reason
-        if changed:
-            self._on_change()
-
-    def _drop(self, error: DecodeError) -> None:
-        """Count a bad packet; the first of a period is a warning."""
-        self.dropped += 1
-        self._complaints.warn('dropped a packet (%d so far): %s', self.dropped, error)
-
-    async def _take_pictures(self, link: RobotLink) -> None:
-        while True:
-            frame = await link.frames.get()
-            self.pictures.note(asyncio.get_running_loop().time())
-            self._pass_on(CAMERA, frame)
-
-    async def _watch(self, link: RobotLink) -> None:
-        """
-        Look for what is overdue.
-
-        Not wait_for() around each packet: before Python 3.12 it can swallow a cancellation
-        that arrives together with the packet.
-        """
-        while True:
-            await asyncio.sleep(WATCH_PERIOD)
-            now = asyncio.get_running_loop().time()
-            if missing := self._signs.missing(now):
-                raise LinkLost(missing)
-            self._watch_pictures(link, now)
-            self._watch_owner(now)
-
-    def _watch_pictures(self, link: RobotLink, now: float) -> None:
-        overdue = self.pictures.overdue(now)
-        verdict = self.pictures.verdict(now)
-        if verdict is Verdict.GIVE_UP:
-            raise LinkLost(f'expected pictures from the robot, none came for {overdue:.1f} s')
-        if verdict is Verdict.ASK_AGAIN:
-            self._complaints.warn('no picture for %.1f s: the video is asked for again', overdue)
-            link.renew_video()
-            self._on_change()
-
-    def _watch_owner(self, now: float) -> None:
-        is_stuck = now - self._owner_seen_at > OWNER_TIMEOUT
-        if is_stuck == self.owner_is_stuck:
-            return
-        self.owner_is_stuck = is_stuck
-        if is_stuck:
-            logger.error(
-                'ROS callbacks have not run for %g s: the robot is stopped', OWNER_TIMEOUT
-            )
-            self.driving.halt()
-        else:
-            logger.info('ROS callbacks run again')
-        self._on_change()
-
-
-def _switch(link: RobotLink, source: str, on: bool) -> None:
-    """Ask for a source, or for it no more."""
-    if source == CAMERA:
-        link.switch_video(on)
-        return
-    if source == Topic.VOXEL_MAP.value:
-        link.switch_traffic_saving(not on)
-        if on:  # never off: the robot's own obstacle avoidance needs the lidar
-            link.send(commands.switch_lidar(True))
-    if on:
-        link.subscribe(source)
-    else:
-        link.unsubscribe(source)
+    @property
+    def _there(self) -> Visit:
+        """The visit to a robot that is there; raises LinkLost."""
+        if self._visit is None or not self._visit.connected:
+            raise LinkLost(f'the robot is not connected: {self._reason}')
+        return self._visit

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from ..errors import LinkUnreachable
+from ..errors import LinkUnreachable, show
 from ..protocol.offer_answer import Answer
+from ..tasks import timeout
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Progress:
 
     Attributes:
         robot: what messages call the robot.
+        begun: when the attempt began, on the loop's clock [s].
         notes: what went wrong so far without ending the attempt.
     """
 
@@ -76,14 +78,21 @@ class Progress:
             is_news: whether to say it at INFO and WARNING; else at DEBUG.
         """
         self.robot = robot
+        self.begun = asyncio.get_running_loop().time()
         self.notes: list[str] = []
-        self._waiting_for = 'the link'
+        self._missing: Callable[[], str] = lambda: 'the link'
         self._is_news = is_news
 
-    def wait_for(self, what: str) -> None:
-        """Say what comes next."""
+    def wait_for(self, what: str, missing: Callable[[], str] | None = None) -> None:
+        """
+        Say what comes next.
+
+        Args:
+            what: it.
+            missing: which part of it has not come yet; by default the whole.
+        """
         self._log(logging.INFO, '%s: waiting for %s', what)
-        self._waiting_for = what
+        self._missing = missing or (lambda: what)
 
     def note(self, trouble: str) -> None:
         """Warn of what may be why the attempt fails in the end."""
@@ -97,12 +106,19 @@ class Progress:
         """Return the error for ``reason``, with the notes so far."""
         return LinkUnreachable(f'{self.robot}: {"; ".join([reason, *self.notes])}')
 
-    async def within(self, timeout: float, work: Awaitable[T], begun: float | None = None) -> T:
+    def unexpected(self, error: Exception) -> LinkUnreachable:
+        """Return the error for what no step of the attempt should raise; tell where it was."""
+        level = logging.ERROR if self._is_news else logging.DEBUG
+        logger.log(level, '%s: an error that nobody expected', self.robot, exc_info=error)
+        kind = type(error).__name__
+        return self.unreachable(f'expected {self._missing()}, got {kind}: {show(str(error))}')
+
+    async def within(self, limit: float, work: Awaitable[T], begun: float | None = None) -> T:
         """
-        Await ``work`` for at most ``timeout`` seconds.
+        Await ``work`` for at most ``limit`` seconds.
 
         Args:
-            timeout: in seconds, from ``begun``.
+            limit: in seconds, from ``begun``.
             work: what to await.
             begun: on the loop's clock [s]; now by default.
 
@@ -110,12 +126,12 @@ class Progress:
             LinkUnreachable: it took longer; names what was waited for.
         """
         now = asyncio.get_running_loop().time()
-        left = timeout if begun is None else begun + timeout - now
         try:
-            return await asyncio.wait_for(work, left)
+            async with timeout(limit if begun is None else begun + limit - now):
+                return await work
         except asyncio.TimeoutError:
             raise self.unreachable(
-                f'expected {self._waiting_for} within {timeout:g} s, nothing came'
+                f'expected {self._missing()} within {limit:g} s, nothing came'
             ) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import secrets
 import socket
 from typing import Any
@@ -13,6 +14,7 @@ import aiohttp
 from ..errors import DecodeError, LinkRefused, LinkUnreachable
 from ..protocol import offer_answer as signaling
 from ..protocol.offer_answer import Answer
+from ..tasks import timeout
 from .attempt import Network, Progress
 from .multicast import find_robot
 
@@ -86,7 +88,7 @@ class LanSignaling:
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise LinkUnreachable(
                 f'{self.robot}: expected signaling on port {signaling.PORT} or '
-                f'{signaling.OLD_PORT}, got: {error or type(error).__name__}'
+                f'{signaling.OLD_PORT}, got: {_reason(error)}'
             ) from error
 
     async def wait_for_return(self) -> None:
@@ -139,6 +141,13 @@ class LanSignaling:
             return await _read(url, response)
 
 
+def _reason(error: Exception) -> str:
+    """Return what went wrong in words of the system, not of the HTTP library."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    number = cause.errno if isinstance(cause, OSError) else None
+    return os.strerror(number) if number else str(cause) or type(cause).__name__
+
+
 async def _read(url: str, response: aiohttp.ClientResponse) -> str:
     content = bytearray()
     async for chunk in response.content.iter_any():
@@ -151,15 +160,14 @@ async def _read(url: str, response: aiohttp.ClientResponse) -> str:
 async def _accepts(address: str, port: int) -> bool:
     """Whether something listens there; the connection is closed at once."""
     loop = asyncio.get_running_loop()
-    with socket.socket(_family(address), socket.SOCK_STREAM) as knocking:
-        knocking.setblocking(False)
-        task = asyncio.ensure_future(loop.sock_connect(knocking, (address, port)))
-        try:
-            await asyncio.wait({task}, timeout=KNOCK_TIMEOUT)
-        finally:
-            task.cancel()
-            outcome = (await asyncio.gather(task, return_exceptions=True))[0]
-        return outcome is None
+    try:
+        with socket.socket(_family(address), socket.SOCK_STREAM) as knocking:
+            knocking.setblocking(False)
+            async with timeout(KNOCK_TIMEOUT):
+                await loop.sock_connect(knocking, (address, port))
+    except (OSError, asyncio.TimeoutError):
+        return False
+    return True
 
 
 def _family(address: str) -> socket.AddressFamily:
@@ -173,12 +181,10 @@ def local_address_towards(address: str, port: int) -> str:
     Raises:
         LinkUnreachable: no interface does.
     """
-    with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
-        try:
+    try:
+        with socket.socket(_family(address), socket.SOCK_DGRAM) as probe:
             probe.connect((address, port))
-        except OSError as error:
-            raise LinkUnreachable(
-                f'robot {address}: expected a route to it, got: {error}'
-            ) from error
-        found: str = probe.getsockname()[0]
-        return found
+            found: str = probe.getsockname()[0]
+    except OSError as error:
+        raise LinkUnreachable(f'robot {address}: expected a route to it, got: {error}') from error
+    return found

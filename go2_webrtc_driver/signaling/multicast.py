@@ -11,6 +11,7 @@ import ifaddr
 
 from ..errors import DecodeError, LinkUnreachable
 from ..protocol import discovery
+from ..tasks import timeout
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,8 @@ async def find_robot(serial_number: str) -> str:
     """
     others: set[str] = set()
     try:
-        return await asyncio.wait_for(_find(serial_number, others), TIMEOUT)
+        async with timeout(TIMEOUT):
+            return await _find(serial_number, others)
     except asyncio.TimeoutError:  # an OSError itself, from Python 3.11 on
         raise LinkUnreachable(
             f'robot {serial_number}: expected an answer to discovery within {TIMEOUT:g} s, '

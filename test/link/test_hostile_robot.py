@@ -7,11 +7,12 @@ import socket
 from types import SimpleNamespace
 
 import pytest
-from support import free_address, lan, simulated_robot, until, warned
+from support import free_address, lan, simulated_robot, source_of, until, warned
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
 from go2_webrtc_driver.link import intake
-from go2_webrtc_driver.link.link import LARGEST_ECHO, MOST_PIXELS, open_link
+from go2_webrtc_driver.link.channel import LARGEST_ECHO
+from go2_webrtc_driver.link.link import MOST_PIXELS, open_link
 from go2_webrtc_driver.protocol.messages import VALIDATION_NEEDED, VALIDATION_OK, build_message
 from go2_webrtc_driver.protocol.topics import MessageType, SportApi, Topic
 from go2_webrtc_driver.sim.options import Options
@@ -34,8 +35,12 @@ def run(scenario):
     asyncio.run(main())
 
 
+def is_validation(packet):
+    return getattr(packet, 'type', None) is MessageType.VALIDATION
+
+
 async def next_of(link, wanted):
-    async for packet in link.packets():
+    async for packet in link.received():
         if wanted(packet):
             return packet
 
@@ -75,7 +80,7 @@ def test_of_a_flood_only_so_many_messages_pass_and_the_link_lives_on(monkeypatch
         last = await next_of(link, lambda packet: 'expected at most' in caplog.text)
         assert last.data < 200
         link.subscribe(SPORT)
-        await next_of(link, lambda packet: packet.topic == SPORT)
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
         assert warned(caplog, 'expected at most 50 a second') == 1
 
     run(scenario)
@@ -102,10 +107,8 @@ def test_a_robot_may_ask_for_the_validation_again_and_again_over_the_hours():
         link.subscribe(SPORT)
         for _ in range(10):
             go2.client.send(NEEDED)
-            await next_of(
-                link, lambda packet: packet.type is MessageType.VALIDATION
-            )  # our answer is right: the robot says Ok
-        await next_of(link, lambda packet: packet.topic == SPORT)
+            await next_of(link, is_validation)  # our answer is right: the robot says Ok
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
 
     run(scenario)
 
@@ -156,8 +159,8 @@ def test_chunks_of_files_that_nobody_asked_for_are_not_kept():
             data = {'uuid': str(number), 'content_info': chunk, 'data': 'x'}
             go2.client.send(build_message(MessageType.INNER_REQUEST, data=data))
         link.subscribe(SPORT)
-        await next_of(link, lambda packet: packet.topic == SPORT)
-        assert not link._channel_protocol.pub_sub.future_resolver.chunk_data_storage
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
+        assert not link._channel._library.pub_sub.future_resolver.chunk_data_storage
 
     run(scenario)
 
@@ -252,7 +255,7 @@ def test_a_datagram_from_a_stranger_does_not_reach_the_link(raw):
             stranger.sendto(b'\x80' + b'last' * 5, pair.local_addr)
         link.subscribe(SPORT)
         for _ in range(3):
-            await next_of(link, lambda packet: packet.topic == SPORT)
+            await next_of(link, lambda packet: source_of(packet) == SPORT)
         assert seen
         assert not [each for each in seen if b'last' in each]
         assert raw not in seen
@@ -266,7 +269,7 @@ def test_other_errors_of_the_robot_do_not_end_a_link_that_is_valid():
         for _ in range(20):
             go2.client.send(build_message(MessageType.ERROR, None, info='Topic not found'))
         link.subscribe(SPORT)
-        await next_of(link, lambda packet: packet.topic == SPORT)
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
 
     run(scenario)
 
@@ -276,11 +279,11 @@ def test_validations_again_and_again_leave_nothing_behind():
         tasks = len(asyncio.all_tasks())
         for _ in range(20):
             go2.client.send(NEEDED)
-            await next_of(link, lambda packet: packet.type is MessageType.VALIDATION)
+            await next_of(link, is_validation)
         go2.client.send(build_message(MessageType.VALIDATION, 'elsewhere', 'key'))
         link.subscribe(SPORT)
-        await next_of(link, lambda packet: packet.topic == SPORT)
-        resolver = link._channel_protocol.pub_sub.future_resolver
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
+        resolver = link._channel._library.pub_sub.future_resolver
         assert not [key for key in resolver.pending_callbacks if 'validation' in str(key)]
         assert len(asyncio.all_tasks()) <= tasks + 2  # the robot's stream, a network status
 
@@ -294,6 +297,6 @@ def test_text_that_is_not_utf_8_is_a_bad_packet_and_the_link_lives_on():
         await sctp._data_channel_flush()
         await next_of(link, lambda packet: isinstance(packet, DecodeError))
         link.subscribe(SPORT)
-        await next_of(link, lambda packet: getattr(packet, 'topic', '') == SPORT)
+        await next_of(link, lambda packet: source_of(packet) == SPORT)
 
     run(scenario)

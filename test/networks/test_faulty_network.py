@@ -12,7 +12,7 @@ from networks import faulty_network as networks
 from networks.faulty_network import FaultyNetwork, candidates, replace_candidates
 from networks.udp_relay import Faults
 from sim_client import lines, offering
-from support import free_address, lan, process, simulated_robot, until
+from support import free_address, lan, process, simulated_robot, source_of, until
 
 from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkUnreachable
 from go2_webrtc_driver.link.link import open_link
@@ -51,14 +51,14 @@ async def linked():
 
 
 async def packet(link, topic=SPORT):
-    async for each in link.packets():
-        if getattr(each, 'topic', '') == topic:
+    async for each in link.received():
+        if source_of(each) == topic:
             return each
 
 
-def empty(link):
-    while not link._queue.empty():
-        link._queue.get_nowait()
+async def empty(link):
+    while link.waiting:
+        await anext(link.received())
 
 
 async def unreachable(ip, timeout, match=None):
@@ -132,7 +132,7 @@ def test_an_open_link_goes_on_when_a_block_is_over():
             link.subscribe(SPORT)
             await packet(link)
             network.block()
-            empty(link)
+            await empty(link)
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(packet(link), 0.3)
             network.heal()

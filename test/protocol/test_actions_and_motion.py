@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from go2_webrtc_driver.errors import DecodeError, InvalidCommand
 from go2_webrtc_driver.protocol import commands
 from go2_webrtc_driver.protocol.actions import ACTIONS, BY_NAME, GAITS, decode_mode
-from go2_webrtc_driver.protocol.faults import Fault, update_faults
+from go2_webrtc_driver.protocol.faults import RobotFault, update_faults
 from go2_webrtc_driver.protocol.messages import Message
 from go2_webrtc_driver.protocol.motion import MOTIONS
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
@@ -68,17 +68,17 @@ def test_the_mode_is_what_the_robot_says_or_normal(data, mode):
 
 def test_faults_are_added_and_removed_one_by_one_and_replaced_by_a_list():
     faults = update_faults(NONE, message(MessageType.FAULTS, [[1, 300, 16], [1, 600, 8]]))
-    assert faults == {Fault(300, 16), Fault(600, 8)}
+    assert faults == {RobotFault(300, 16), RobotFault(600, 8)}
     faults = update_faults(faults, message(MessageType.FAULT_ADDED, [2, 100, 1]))
     faults = update_faults(faults, message(MessageType.FAULT_REMOVED, [2, 600, 8]))
-    assert faults == {Fault(300, 16), Fault(100, 1)}
+    assert faults == {RobotFault(300, 16), RobotFault(100, 1)}
     assert update_faults(faults, message(MessageType.FAULTS, [])) == NONE
 
 
 def test_a_fault_is_told_in_words_and_in_the_vendors_number():
-    assert str(Fault(300, 16)) == 'motor: winding overheating (300_10)'
-    assert str(Fault(600, 8)) == 'motion control: low battery protection (600_8)'
-    assert str(Fault(999, 255)) == 'source 999: unknown (999_FF)'
+    assert str(RobotFault(300, 16)) == 'motor: winding overheating (300_10)'
+    assert str(RobotFault(600, 8)) == 'motion control: low battery protection (600_8)'
+    assert str(RobotFault(999, 255)) == 'source 999: unknown (999_FF)'
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sensor_msgs.msg import BatteryState
 
 from go2_webrtc_driver.config import DriverConfig
 from go2_webrtc_driver.errors import ConfigError, InvalidCommand
-from go2_webrtc_driver.protocol.faults import Fault
+from go2_webrtc_driver.protocol.faults import RobotFault
 from go2_webrtc_driver.protocol.messages import Message
 from go2_webrtc_driver.protocol.state import (
     Battery,
@@ -236,7 +236,7 @@ def test_a_fault_is_an_error_and_a_low_battery_a_warning():
     low = {Topic.LOW_STATE.value: battery(charge=0.19)}
     status = told(Diagnostics('go2', ''), here, low, 0.0)['robot']
     assert (status.level, status.message) == (DiagnosticStatus.WARN, 'battery at 19%')
-    here.faults = frozenset({Fault(300, 16)})
+    here.faults = frozenset({RobotFault(300, 16)})
     status = told(Diagnostics('go2', ''), here, low, 0.0)['robot']
     assert status.level == DiagnosticStatus.ERROR
     assert status.message == 'motor: winding overheating (300_10); battery at 19%'

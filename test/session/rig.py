@@ -9,9 +9,11 @@ from support import until
 from go2_webrtc_driver.config import DriverConfig
 from go2_webrtc_driver.errors import DecodeError
 from go2_webrtc_driver.link.video import Newest
+from go2_webrtc_driver.protocol.decoders import Sample
 from go2_webrtc_driver.protocol.messages import Message
 from go2_webrtc_driver.protocol.topics import MessageType
-from go2_webrtc_driver.session.session import CAMERA, RobotSession
+from go2_webrtc_driver.session.lasting import CAMERA
+from go2_webrtc_driver.session.session import RobotSession, never
 
 CONFIG = replace(
     DriverConfig(), silence_timeout=0.5, command_rate=50.0, command_timeout=0.05,
@@ -20,11 +22,13 @@ CONFIG = replace(
 
 
 def packet(number, topic='a'):
-    return Message(MessageType.MESSAGE, topic, number)
+    return Sample(topic, number)
 
 
 class ScriptedLink:
-    """Plays a script of packets and records what it is told."""
+    """Plays a script of samples and messages, and records what it is told."""
+
+    robot = 'robot X'
 
     def __init__(self, script):
         self.script = script
@@ -32,14 +36,18 @@ class ScriptedLink:
         self.asked = []
         self.answers = {}
         self.motion = None
+        self.more = asyncio.Queue()
         self.frames = Newest()
 
-    async def packets(self):
+    async def received(self):
         for item in self.script:
+            while not self.more.empty():
+                yield self.more.get_nowait()
             if isinstance(item, Exception) and not isinstance(item, DecodeError):
                 raise item
             yield item
-        await asyncio.Event().wait()
+        while True:
+            yield await self.more.get()
 
     def subscribe(self, topic):
         self.told.append(('subscribe', topic))
@@ -84,22 +92,34 @@ class ScriptedLink:
 
 
 class Rig:
-    """A session over scripted links; records its samples."""
+    """A session over scripted links, and its owner: records what it is told."""
 
-    def __init__(self, *scripts, config=CONFIG, decode=lambda message: message.data):
+    def __init__(self, *scripts, config=CONFIG, wait_for_return=never, on_sample=None):
         self.links = [s if isinstance(s, Exception) else ScriptedLink(s) for s in scripts]
         self.queue = list(self.links)
         self.samples = []
         self.crashes = []
         self.responses = []
-        self.changes = 0
-        self.arrived = asyncio.Event()
+        self.statuses = []
+        self.lost = []
         self.opened = 0
         self.news = []
+        self._pass_on = on_sample or (lambda sample: None)
         self.session = RobotSession(
-            config, {'a': decode}, ('a', CAMERA), self.open_link, self.on_open, self.on_sample,
-            self.crashes.append, self.responses.append, self.on_change,
-        )  # fmt: skip
+            config, self, self.open_link, wait_for_return, sources=('a', CAMERA)
+        )
+
+    def say(self, item):
+        """Let the robot say something more, over its first link."""
+        self.links[0].more.put_nowait(item)
+
+    @property
+    def status(self):
+        return self.session.status
+
+    @property
+    def connected(self):
+        return self.status.connected
 
     @asynccontextmanager
     async def open_link(self, is_news):
@@ -109,15 +129,24 @@ class Rig:
             raise link
         yield link
 
-    def on_change(self):
-        self.changes += 1
-
     def on_open(self):
         self.opened += 1
 
-    def on_sample(self, source, sample):
-        self.samples.append((source, sample))
-        self.arrived.set()
+    def on_sample(self, sample):
+        self._pass_on(sample)
+        self.samples.append((sample.source, sample.value))
+
+    def on_response(self, message):
+        self.responses.append(message)
+
+    def on_status(self, status):
+        self.statuses.append(status)
+
+    def on_lost(self, reason):
+        self.lost.append(reason)
+
+    def on_crash(self, error):
+        self.crashes.append(error)
 
     async def wait_for(self, condition):
         await until(condition)

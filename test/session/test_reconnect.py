@@ -7,6 +7,8 @@ from go2_webrtc_driver.session.liveness import (
     HEARTBEAT,
     HEARTBEAT_PERIOD,
     MOST_REQUESTS,
+    OWNER_TIMEOUT,
+    OwnerWatch,
     PictureWatch,
     SignsOfLife,
     Verdict,
@@ -56,8 +58,7 @@ def test_each_kind_of_error_is_news_once_in_an_outage():
 
 
 def test_silence_is_noticed_whatever_else_comes():
-    signs = SignsOfLife(3.0)
-    signs.begin(10.0)
+    signs = SignsOfLife(3.0, 10.0)
     signs.note(HEARTBEAT, 12.9)
     assert not signs.missing(13.0)
     assert 'data' in signs.missing(13.1)
@@ -66,17 +67,13 @@ def test_silence_is_noticed_whatever_else_comes():
 
 
 def test_replies_to_heartbeats_are_missed_only_if_there_have_been_some():
-    signs = SignsOfLife(3.0)
-    signs.begin(0.0)
+    signs = SignsOfLife(3.0, 0.0)
     signs.note(DATA, 100.0)
     assert not signs.missing(100.0)
     signs.note(HEARTBEAT, 100.0)
     late = 100.1 + 3.0 + HEARTBEAT_PERIOD
     signs.note(DATA, late)
     assert 'heartbeat' in signs.missing(late)
-    signs.begin(late)
-    signs.note(DATA, late + 9.0)
-    assert not signs.missing(late + 9.0)
 
 
 def verdicts(watch, *times):
@@ -84,7 +81,7 @@ def verdicts(watch, *times):
 
 
 def test_pictures_that_do_not_come_are_asked_for_again_and_then_the_link_is_given_up():
-    watch = PictureWatch(2.0)
+    watch = PictureWatch(2.0, wanted=False, now=0.0, camera_is_broken=False)
     assert verdicts(watch, 9.0) == [Verdict.FINE]  # nobody wants any
     watch.want(True, 10.0)
     assert watch.overdue(11.9) == 0.0
@@ -96,12 +93,24 @@ def test_pictures_that_do_not_come_are_asked_for_again_and_then_the_link_is_give
 
 
 def test_a_camera_that_is_broken_does_not_end_one_link_after_the_other():
-    watch = PictureWatch(1.0)
-    watch.want(True, 0.0)
-    assert Verdict.GIVE_UP in [watch.verdict(tick / 10) for tick in range(50)]
-    watch.begin(200.0)
+    first = PictureWatch(1.0, wanted=True, now=0.0, camera_is_broken=False)
+    assert Verdict.GIVE_UP in [first.verdict(tick / 10) for tick in range(50)]
+    watch = PictureWatch(1.0, wanted=True, now=200.0, camera_is_broken=first.camera_is_broken)
     again = [watch.verdict(200.0 + tick / 10) for tick in range(200)]
     assert Verdict.GIVE_UP not in again
     assert again.count(Verdict.ASK_AGAIN) > MOST_REQUESTS
     watch.note(300.0)
     assert Verdict.GIVE_UP in [watch.verdict(300.0 + tick / 10) for tick in range(200)]
+
+
+def test_an_owner_is_missed_once_it_has_been_there_and_then_falls_silent():
+    watch = OwnerWatch()
+    assert not watch.look(1e6)
+    watch.note(10.0)
+    assert not watch.look(10.0 + OWNER_TIMEOUT)
+    assert watch.look(10.1 + OWNER_TIMEOUT)
+    assert watch.is_stuck
+    assert not watch.look(20.0)  # no news
+    watch.note(20.0)
+    assert watch.look(20.1)
+    assert not watch.is_stuck

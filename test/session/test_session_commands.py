@@ -10,11 +10,11 @@ from support import warned
 from go2_webrtc_driver.errors import CommandRejected, InvalidCommand, LinkLost
 from go2_webrtc_driver.protocol import commands
 from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
-from go2_webrtc_driver.protocol.faults import Fault
+from go2_webrtc_driver.protocol.faults import RobotFault
 from go2_webrtc_driver.protocol.messages import Message
 from go2_webrtc_driver.protocol.state import Imu, SportModeState
 from go2_webrtc_driver.protocol.topics import McfApi, MessageType, NormalApi, Topic
-from go2_webrtc_driver.session.session import CAMERA
+from go2_webrtc_driver.session.lasting import CAMERA
 from go2_webrtc_driver.velocity import STOP, Velocity
 
 pytestmark = pytest.mark.usefixtures('no_waiting')
@@ -34,7 +34,7 @@ def run(scenario, *script, config=CONFIG, prepare=lambda link: None):
         rig = Rig([packet(1), *script], config=config)
         prepare(rig.links[0])
         await rig.session.start()
-        await rig.wait_for(lambda: rig.session.connected and rig.session.mode)
+        await rig.wait_for(lambda: rig.connected and rig.status.mode)
         try:
             await scenario(rig, rig.links[0])
         finally:
@@ -96,7 +96,7 @@ def test_a_robot_that_does_not_tell_its_mode_is_taken_as_normal():
         link.answers[ASK_MODE.api_id] = LinkLost('no answer')
 
     async def scenario(rig, link):
-        assert rig.session.mode == 'normal'
+        assert rig.status.mode == 'normal'
 
     run(scenario, prepare=prepare)
 
@@ -149,7 +149,7 @@ def test_damp_latches_even_if_the_robot_does_not_answer():
         link.answers[BY_NAME['damp'].mcf] = LinkLost('no answer')
         with pytest.raises(LinkLost):
             await rig.session.act(BY_NAME['damp'])
-        assert rig.session.driving.damped
+        assert rig.status.damped
 
     run(scenario)
 
@@ -162,7 +162,8 @@ def test_a_robot_that_does_not_take_velocities_is_sent_none(caplog):
         rig.session.command(Velocity(0.4))
         await asyncio.sleep(3 / CONFIG.command_rate)
         assert Velocity(0.4) not in link.told
-        assert 'does not take velocities' in caplog.text
+        assert 'velocities are dropped: the robot does not take them' in caplog.text
+        assert 'expected status 0, the robot answered 3203' in rig.status.motion_trouble
 
     run(scenario, prepare=prepare)
 
@@ -196,7 +197,7 @@ def test_with_auto_stand_a_robot_that_lies_is_told_once_to_stand_up_and_then_to_
         assert [r.api_id for r in link.asked].count(STAND_UP) == 1
         assert BALANCE not in [r.api_id for r in link.asked]
         assert Velocity(0.4) not in link.told
-        rig.session.driving.note(standing(0.32))
+        rig.say(packet(standing(0.32)))
         await rig.wait_for(lambda: BALANCE in [r.api_id for r in link.asked])
 
     run(scenario, LYING, config=replace(CONFIG, auto_stand=True))
@@ -209,7 +210,7 @@ def test_a_robot_that_was_told_to_go_limp_or_stop_is_not_stood_up_any_more(name)
         rig.session.command(Velocity(0.4))
         await rig.wait_for(lambda: STAND_UP in [r.api_id for r in link.asked])
         await rig.session.act(BY_NAME[name])
-        rig.session.driving.note(standing(0.32))
+        rig.say(packet(standing(0.32)))
         await asyncio.sleep(3 / CONFIG.command_rate)
         assert BALANCE not in [r.api_id for r in link.asked]
 
@@ -222,9 +223,9 @@ def fault(kind, data):
 
 def test_faults_are_kept_as_the_robot_reports_them():
     async def scenario(rig, link):
-        await rig.wait_for(lambda: rig.session.faults == {Fault(600, 8)})
-        assert rig.session.dropped == 2
-        assert rig.changes >= 3
+        await rig.wait_for(lambda: rig.status.faults == {RobotFault(600, 8)})
+        assert rig.status.dropped == 2
+        assert len(rig.statuses) >= 3
 
     run(
         scenario,
@@ -255,7 +256,8 @@ def test_settings_reach_the_robot_when_it_connects_and_when_they_change():
         rig.session.reconfigure(replace(config, volume=7, max_linear_x=0.2))
         await rig.wait_for(lambda: len(link.asked) > asked)
         assert link.asked[asked:] == [commands.set_volume(7)]
-        assert rig.session.driving._gate.limit.x == 0.2
+        rig.session.command(Velocity(0.9))
+        await rig.wait_for(lambda: Velocity(0.2) in link.told)
 
     run(scenario, config=config)
 
@@ -266,7 +268,7 @@ def test_a_setting_that_the_robot_refuses_is_a_warning(caplog):
 
     async def scenario(rig, link):
         await rig.wait_for(lambda: 'does not take a setting' in caplog.text)
-        assert rig.session.connected
+        assert rig.connected
 
     run(scenario, config=replace(CONFIG, volume=3), prepare=prepare)
 
@@ -275,8 +277,8 @@ def test_the_reason_for_being_away_is_told():
     async def main():
         rig = Rig([packet(1), LinkLost('robot X closed the data channel')])
         await rig.session.start()
-        await rig.wait_for(lambda: 'X closed' in rig.session.reason)
-        assert rig.session.links == 1
+        await rig.wait_for(lambda: 'X closed' in rig.status.reason)
+        assert rig.status.links == 1
         await rig.session.stop()
 
     asyncio.run(main())

@@ -1,0 +1,256 @@
+"""What exists from configure to cleanup, and serves the robot from activate to deactivate."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+from geometry_msgs.msg import Twist, TwistStamped
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from ..complaints import Complaints
+from ..config import DriverConfig
+from ..errors import InvalidCommand, LinkLost
+from ..link.link import open_link
+from ..protocol.decoders import Sample
+from ..protocol.messages import Message
+from ..protocol.motion import MOTIONS
+from ..session.lasting import Status
+from ..session.session import RobotSession
+from ..signaling.methods import SignalingFactory
+from ..velocity import Velocity
+from .conversions import to_velocity
+from .event_loop_thread import EventLoopThread
+from .publications import ALWAYS, PUBLICATIONS, Context, Publication, publisher_qos, wanted_sources
+from .services import Services
+from .stamps import Stamps, age
+
+logger = logging.getLogger(__name__)
+
+ACTIVATE_TIMEOUT = 10.0  # s, beyond connect_timeout: a bound that only a bug reaches
+STOP_TIMEOUT = 4.5  # s, to stop the robot and close the link
+JOIN_TIMEOUT = 1.0  # s, for the loop's thread to end
+
+
+class Setup:
+    """
+    The publishers, the subscription, the services and the loop of a configured node.
+
+    Made and destroyed on the executor's thread. What begins with ``_on_loop`` and the methods
+    of ``session.owner.Owner`` run on the loop's, which alone knows the session.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        config: DriverConfig,
+        context: Context,
+        signaling: SignalingFactory,
+        tell: Callable[[Status | None], None],
+        lost: Callable[[str], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        """
+        Make everything but traffic to the robot.
+
+        Args:
+            node: the rclpy node.
+            config: its parameters.
+            context: of the conversions, with nothing heard of the robot yet.
+            signaling: makes the way to the robot for one attempt.
+            tell: called on the loop's thread with each status; None: not active any more.
+            lost: called there when a lost link is not to be opened again, with the reason.
+            crashed: called there with a bug that must end the process.
+        """
+        self._node = node
+        self._config = config
+        self._context = context
+        self._signaling = signaling
+        self._tell = tell
+        self._lost = lost
+        self._crashed = crashed
+        self._complaints = Complaints(logger)
+        self._stamps = Stamps(lambda: node.get_clock().now().nanoseconds)
+        self._session: RobotSession | None = None
+        self._is_ending = False
+        self._wanted = ALWAYS
+        self._loop = EventLoopThread('go2', crashed)
+        self._publishers = [(row, self._create_publisher(row)) for row in PUBLICATIONS]
+        self._subscription = self._subscribe()
+        self._services = Services(node, config, self.submit)
+
+    def _create_publisher(self, row: Publication) -> Any:
+        return self._node.create_lifecycle_publisher(
+            row.message_type,
+            row.topic,
+            publisher_qos(),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def _subscribe(self) -> Any:
+        stamped = self._config.cmd_vel_type == 'twist_stamped'
+        return self._node.create_subscription(
+            TwistStamped if stamped else Twist,
+            'cmd_vel',
+            self._on_stamped_cmd_vel if stamped else self._on_cmd_vel,
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+
+    def activate(self) -> None:
+        """Connect to the robot, or begin to try; raises LinkError."""
+        self._set_publishers('on_activate')
+        limit = self._config.connect_timeout + ACTIVATE_TIMEOUT
+        try:
+            self._loop.run(self._on_loop_begin(), limit)
+        except BaseException:
+            self.deactivate()
+            raise
+
+    def deactivate(self) -> None:
+        """Stop the robot and free its client slot; safe to repeat."""
+        self._end_session(self._on_loop_end())
+        self._set_publishers('on_deactivate')
+        self._tell(None)
+
+    def stop(self) -> None:
+        """Stop the robot, end an activation that waits for it, and let no other one begin."""
+        self._end_session(self._on_loop_end(for_good=True))
+
+    def _end_session(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            self._loop.run(work, STOP_TIMEOUT)
+        except TimeoutError:
+            logger.error('the link to the robot did not close in time; dropped')
+
+    def end_loop(self) -> bool:
+        """Stop the robot and join the loop's thread; return whether it has ended."""
+        self.stop()
+        try:
+            self._loop.stop(JOIN_TIMEOUT)
+        except TimeoutError as error:
+            logger.error('the connection did not end in time: %s', error)
+            return False
+        return True
+
+    def destroy(self) -> None:
+        """Destroy what was made of the node; the loop has ended: it publishes no more."""
+        for _, publisher in self._publishers:
+            self._node.destroy_lifecycle_publisher(publisher)
+        self._node.destroy_subscription(self._subscription)
+        self._services.destroy()
+
+    def _set_publishers(self, transition_name: str) -> None:
+        for _, publisher in self._publishers:
+            getattr(publisher, transition_name)(None)
+
+    def reconfigure(self, config: DriverConfig) -> None:
+        """Take a new configuration."""
+        self._loop.post(self._on_loop_reconfigure, config)
+
+    def look_for_subscribers(self) -> None:
+        """Ask for what is subscribed to; also the session's sign that the executor lives."""
+        pairs = self._publishers
+        wanted = wanted_sources(row for row, each in pairs if each.get_subscription_count())
+        self._loop.post(self._on_loop_want, wanted)
+
+    def submit(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Future[Any]:
+        """Run work of the session; never blocks. The future may end in a Go2Error."""
+        return self._loop.submit(self._on_loop_do(work))
+
+    def _on_stamped_cmd_vel(self, message: TwistStamped) -> None:
+        """Drop what is too old to act on; a stamp of zero says nothing of the age."""
+        limit = self._config.command_timeout
+        found = age(message.header.stamp, self._node.get_clock().now().nanoseconds)
+        if found > limit:
+            self._complaints.warn(
+                'cmd_vel dropped: expected one at most %g s old, got one of %.3g s', limit, found
+            )
+            return
+        self._on_cmd_vel(message.twist)
+
+    def _on_cmd_vel(self, twist: Twist) -> None:
+        try:
+            velocity = to_velocity(twist)
+        except InvalidCommand as error:
+            self._complaints.warn('cmd_vel dropped: %s', error)
+            return
+        self._loop.post(self._on_loop_command, velocity)
+
+    async def _on_loop_begin(self) -> None:
+        if self._is_ending:
+            raise LinkLost('the process ends')
+        motion = MOTIONS[self._config.motion_interface]
+        timeout = self._config.connect_timeout
+        self._session = RobotSession(
+            self._config,
+            self,
+            open_link=lambda is_news: open_link(self._signaling(), timeout, motion, is_news),
+            wait_for_return=lambda: self._signaling().wait_for_return(),
+            sources=self._wanted,
+        )
+        await self._session.start()
+
+    async def _on_loop_end(self, for_good: bool = False) -> None:
+        self._is_ending = self._is_ending or for_good
+        session, self._session = self._session, None
+        if session is not None:
+            await session.stop()
+
+    async def _on_loop_do(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Any:
+        if self._session is None:
+            raise LinkLost('the driver is not active')
+        return await work(self._session)
+
+    def _on_loop_command(self, velocity: Velocity) -> None:
+        if self._session is not None:
+            self._session.command(velocity)
+
+    def _on_loop_want(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        if self._session is not None:
+            self._session.note_owner()
+            self._session.want(wanted)
+
+    def _on_loop_reconfigure(self, config: DriverConfig) -> None:
+        self._config = config
+        self._context = dataclasses.replace(self._context, config=config)
+        if self._session is not None:
+            self._session.reconfigure(config)
+
+    def on_open(self) -> None:
+        """Forget what was heard on an earlier link."""
+        self._context = Context(self._config, self._context.calibrations)
+
+    def on_sample(self, sample: Sample) -> None:
+        """Publish what a sample is good for."""
+        stamp = self._stamps.next(sample.source)
+        self._context.note(sample.source, sample.value, stamp)
+        for row, publisher in self._publishers:
+            if row.source != sample.source or (
+                row.costly and not publisher.get_subscription_count()
+            ):
+                continue
+            message = row.convert(sample.value, stamp, self._context)
+            if message is not None:
+                publisher.publish(message)
+
+    def on_response(self, message: Message) -> None:
+        """Publish what the robot has answered."""
+        self._services.publish_response(message)
+
+    def on_status(self, status: Status) -> None:
+        """Publish the diagnostics."""
+        self._tell(status)
+
+    def on_lost(self, reason: str) -> None:
+        """Let the node follow ``on_link_lost``."""
+        self._lost(reason)
+
+    def on_crash(self, error: BaseException) -> None:
+        """Let the process end."""
+        self._crashed(error)
