@@ -4,11 +4,12 @@ import os
 import sys
 import threading
 
-from rclpy.executors import MultiThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 
 from go2_webrtc_driver.link.link import Link
 from go2_webrtc_driver.ros import main as program
 from go2_webrtc_driver.ros.node import Go2Driver
+from go2_webrtc_driver.ros.setup import Setup
 from go2_webrtc_driver.session.session import RobotSession
 
 has_moved = threading.Event()
@@ -46,12 +47,12 @@ def stuck(spin_once):
 
 
 BREAKS = {
-    'executor': (MultiThreadedExecutor, 'spin_once', stuck),
-    'subscription': (Go2Driver, '_on_cmd_vel', failing),
-    'timer': (Go2Driver, '_ask_for_what_is_wanted', failing),
-    'conversion': (Go2Driver, '_on_sample', failing),
+    'executor': (SingleThreadedExecutor, 'spin_once', stuck),
+    'subscription': (Setup, '_on_cmd_vel', failing),
+    'timer': (Go2Driver, '_look_for_subscribers', failing),
+    'conversion': (Setup, 'on_sample', failing),
     'posted': (RobotSession, 'want', failing),
-    'task': (RobotSession, '_watch_owner', failing),
+    'task': (RobotSession, '_tell', failing),
 }
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import types
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ from go2_webrtc_driver.protocol.state import (
 from go2_webrtc_driver.protocol.topics import MessageType, Topic
 from go2_webrtc_driver.ros import log_bridge, publications
 from go2_webrtc_driver.ros.conversions import (
+    JOINT_NAMES,
     to_battery_state,
     to_compressed_image,
     to_foot_force,
@@ -36,10 +38,10 @@ from go2_webrtc_driver.ros.conversions import (
     to_joint_state,
     to_transform,
 )
-from go2_webrtc_driver.ros.diagnostics import Diagnostics
+from go2_webrtc_driver.ros.diagnostics import HOT_MOTOR, STUCK, Diagnostics
 from go2_webrtc_driver.ros.services import Services, parse_request
 from go2_webrtc_driver.ros.stamps import Stamps, age
-from go2_webrtc_driver.session.session import RobotSession
+from go2_webrtc_driver.session.lasting import Status, Stream
 
 STAMP = Time(sec=12, nanosec=34)
 
@@ -182,12 +184,16 @@ def test_stamps_never_go_backwards_but_follow_a_clock_that_was_set():
     ]  # fmt: skip
 
 
-def session():
-    return RobotSession(DriverConfig(), {}, (), lambda: None, None, None, None)
+AWAY = Status(
+    at=0.0, connected=False, reason='robot X: expected ICE', away_for=2.5, owner_is_stuck=False,
+    links=0, dropped=0, mode='',
+)  # fmt: skip
+HERE = replace(AWAY, connected=True, reason='', away_for=0.0, links=2, mode='mcf')
 
 
-def told(diagnostics, *arguments):
-    array = diagnostics.array(*arguments, STAMP)
+def told(status, diagnostics=None):
+    """Return what diagnostics tell of a status, by the end of each name."""
+    array = (diagnostics or Diagnostics('go2')).array(status, STAMP)
     return {status.name.rpartition(': ')[2]: status for status in array.status}
 
 
@@ -195,32 +201,28 @@ def values(status):
     return {pair.key: pair.value for pair in status.values}
 
 
-def test_diagnostics_say_that_the_node_is_not_active():
-    status = told(Diagnostics('go2', 'B42'), None, {}, 0.0)['connection']
+def test_diagnostics_say_that_the_node_is_not_active_and_why_if_it_was_not_asked_to():
+    diagnostics = Diagnostics('go2')
+    diagnostics.hardware_id = 'B42'
+    status = told(None, diagnostics)['connection']
     assert (status.level, status.message) == (DiagnosticStatus.OK, 'not active')
     assert (status.name, status.hardware_id) == ('go2: connection', 'B42')
+    diagnostics.loss = 'robot X: silent'
+    status = told(None, diagnostics)['connection']
+    assert status.level == DiagnosticStatus.ERROR
+    assert status.message == 'not active any more: robot X: silent'
 
 
 def test_diagnostics_of_a_robot_that_is_away_are_an_error_with_the_reason():
-    away = session()
-    away.reason = 'robot X: expected ICE'
-    statuses = told(Diagnostics('go2', 'B42'), away, {}, 0.0)
+    statuses = told(AWAY)
     assert statuses['connection'].level == DiagnosticStatus.ERROR
     assert statuses['connection'].message == 'robot X: expected ICE'
+    assert values(statuses['connection'])['away for [s]'] == '2.5'
     assert 'robot' not in statuses
 
 
-def connected():
-    here = session()
-    here.connected, here.links, here.mode = True, 2, 'mcf'
-    return here
-
-
-LATEST = {Topic.SPORT_MODE_STATE.value: sport_state(), Topic.LOW_STATE.value: LOW}
-
-
 def test_diagnostics_of_a_connected_robot_tell_mode_temperatures_and_battery():
-    statuses = told(Diagnostics('go2', 'B42'), connected(), LATEST, 0.0)
+    statuses = told(replace(HERE, sport=sport_state(), low=LOW))
     assert statuses['connection'].level == DiagnosticStatus.OK
     assert values(statuses['connection'])['mode'] == 'mcf'
     robot = values(statuses['robot'])
@@ -232,23 +234,44 @@ def test_diagnostics_of_a_connected_robot_tell_mode_temperatures_and_battery():
 
 
 def test_a_fault_is_an_error_and_a_low_battery_a_warning():
-    here = connected()
-    low = {Topic.LOW_STATE.value: battery(charge=0.19)}
-    status = told(Diagnostics('go2', ''), here, low, 0.0)['robot']
+    here = replace(HERE, low=battery(charge=0.19))
+    status = told(here)['robot']
     assert (status.level, status.message) == (DiagnosticStatus.WARN, 'battery at 19%')
-    here.faults = frozenset({RobotFault(300, 16)})
-    status = told(Diagnostics('go2', ''), here, low, 0.0)['robot']
+    status = told(replace(here, faults=frozenset({RobotFault(300, 16)})))['robot']
     assert status.level == DiagnosticStatus.ERROR
     assert status.message == 'motor: winding overheating (300_10); battery at 19%'
 
 
-def test_rates_are_those_since_the_last_second():
-    here, diagnostics = connected(), Diagnostics('go2', '')
-    here.arrivals['a'].count, here.arrivals['a'].last = 100, 10.0
-    told(diagnostics, here, {}, 10.0)
-    here.arrivals['a'].count, here.arrivals['a'].last = 120, 11.0
-    status = told(diagnostics, here, {}, 11.0)['streams']
-    assert values(status) == {'a rate [Hz]': '20.0', 'a age [s]': '0.00'}
+def test_a_hot_motor_is_a_warning_with_the_name_of_its_joint():
+    motors = list(LOW.motors)
+    motors[4] = replace(motors[4], temperature=HOT_MOTOR + 1.0)
+    status = told(replace(HERE, low=replace(LOW, motors=tuple(motors))))['robot']
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, f'hot: {JOINT_NAMES[4]}')
+
+
+def test_pictures_that_do_not_come_are_a_warning():
+    status = told(replace(HERE, pictures_overdue=3.2))['streams']
+    assert status.level == DiagnosticStatus.WARN
+    assert 'no picture for 3.2 s' in status.message
+
+
+def test_an_owner_that_is_stuck_and_a_robot_that_takes_no_velocities_are_errors():
+    status = told(replace(HERE, owner_is_stuck=True))['connection']
+    assert (status.level, status.message) == (DiagnosticStatus.ERROR, STUCK)
+    status = told(replace(HERE, motion_trouble='rejected'))['connection']
+    assert status.level == DiagnosticStatus.ERROR
+    assert 'takes no velocities: rejected' in status.message
+
+
+def test_a_session_that_tells_nothing_any_more_is_an_error():
+    (status,) = Diagnostics('go2').standstill(4.0, STAMP).status
+    assert status.level == DiagnosticStatus.ERROR
+    assert 'stood still for 4.0 s' in status.message
+
+
+def test_the_rate_and_the_age_of_each_source_are_told():
+    status = told(replace(HERE, streams={'a': Stream(120, 20.0, 0.01)}))['streams']
+    assert values(status) == {'a rate [Hz]': '20.0', 'a age [s]': '0.01'}
 
 
 def test_a_raw_request_is_taken_as_it_is():

@@ -42,12 +42,15 @@ class ScriptedLink:
     async def received(self):
         for item in self.script:
             while not self.more.empty():
-                yield self.more.get_nowait()
-            if isinstance(item, Exception) and not isinstance(item, DecodeError):
-                raise item
-            yield item
+                yield self._said(self.more.get_nowait())
+            yield self._said(item)
         while True:
-            yield await self.more.get()
+            yield self._said(await self.more.get())
+
+    def _said(self, item):
+        if isinstance(item, Exception) and not isinstance(item, DecodeError):
+            raise item
+        return item
 
     def subscribe(self, topic):
         self.told.append(('subscribe', topic))

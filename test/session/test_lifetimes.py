@@ -1,0 +1,250 @@
+"""What begins and ends with a session, a visit and their tasks; who sees what fails in them."""
+
+import asyncio
+import gc
+from dataclasses import replace
+
+import pytest
+from rig import CONFIG, Rig, packet
+
+from go2_webrtc_driver.errors import CommandRejected, LinkLost, LinkUnreachable
+from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
+from go2_webrtc_driver.protocol.messages import Message
+from go2_webrtc_driver.protocol.topics import McfApi, MessageType
+from go2_webrtc_driver.session import reconnect
+from go2_webrtc_driver.tasks import Tasks
+from go2_webrtc_driver.velocity import Velocity
+
+pytestmark = pytest.mark.usefixtures('no_waiting')
+FAST = Velocity(0.4)
+
+
+def test_the_first_task_to_fail_is_seen_at_once():
+    async def main():
+        tasks = Tasks()
+        tasks.start(asyncio.Event().wait())
+
+        async def fail():
+            raise KeyError('first')
+
+        tasks.start(fail())
+        with pytest.raises(KeyError, match='first'):
+            await asyncio.wait_for(tasks.failed, 5.0)
+        await tasks.close(1.0)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(main())
+
+
+def test_a_task_that_does_not_end_is_named_and_not_waited_for(caplog):
+    async def main():
+        tasks, let_go = Tasks(), asyncio.Event()
+
+        async def stubborn():
+            while not let_go.is_set():
+                try:
+                    await let_go.wait()
+                except asyncio.CancelledError:
+                    continue
+
+        task = tasks.start(stubborn())
+        await asyncio.sleep(0)
+        await tasks.close(0.01)
+        assert 'stubborn' in caplog.text
+        let_go.set()
+        await task
+
+    asyncio.run(main())
+
+
+def test_a_failure_that_nobody_waits_for_is_no_error_in_the_background():
+    async def main():
+        errors = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, error: errors.append(error))
+        tasks = Tasks()
+
+        async def fail():
+            raise KeyError
+
+        await asyncio.wait({tasks.start(fail())})
+        del tasks
+        gc.collect()
+        await asyncio.sleep(0)
+        assert not errors
+
+    asyncio.run(main())
+
+
+def test_a_session_that_was_stopped_before_its_start_does_not_start():
+    async def main():
+        rig = Rig([packet(1)])
+        await rig.session.stop()
+        with pytest.raises(LinkLost, match='stopped'):
+            await rig.session.start()
+        assert rig.news == []  # no link was opened
+
+    asyncio.run(main())
+
+
+def test_motion_that_the_robot_does_not_enable_at_first_is_tried_again(caplog):
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        link.motion = CommandRejected(1027, 3203)
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected and 'tried again' in caplog.text)
+        assert 'expected status 0, the robot answered 3203' in rig.status.motion_trouble
+        link.motion = None
+        await rig.wait_for(lambda: rig.status.motion_trouble == '')
+        await rig.wait_for(lambda: (rig.session.command(FAST), FAST in link.told)[1])
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_a_mode_that_is_known_is_kept_when_the_robot_does_not_tell_it_once_more():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        link.answers[ASK_MODE.api_id] = {'data': '{"form": "0", "name": "mcf"}'}
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.status.mode == 'mcf')
+        link.answers[ASK_MODE.api_id] = LinkLost('no answer')
+        await rig.session.act(BY_NAME['left_flip'])
+        assert link.asked[-1].api_id == McfApi.LEFT_FLIP
+        assert rig.status.mode == 'mcf'
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_the_mode_is_asked_for_before_an_action_whose_number_depends_on_it():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.status.mode)
+        asked = len(link.asked)
+        await rig.session.act(BY_NAME['left_flip'])
+        await rig.session.act(BY_NAME['hello'])
+        numbers = [each.api_id for each in link.asked[asked:]]
+        assert numbers[0] == ASK_MODE.api_id
+        assert numbers.count(ASK_MODE.api_id) == 1
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_a_visit_ends_though_the_robots_answer_comes_as_it_is_cancelled():
+    """asyncio.wait_for swallowed the cancellation before Python 3.12: no reconnect, ever."""
+
+    async def main():
+        rig = Rig([packet(1)], [packet(2)])
+        link, asked = rig.links[0], asyncio.Event()
+        answer = asyncio.get_running_loop().create_future()
+
+        async def request(request, timeout):
+            asked.set()
+            return await answer
+
+        link.request = request
+        await rig.session.start()
+        await asked.wait()
+        answer.set_result(Message(MessageType.RESPONSE, '', {}))
+        rig.say(LinkLost('gone'))
+        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_faults_of_one_link_are_not_those_of_the_next():
+    async def main():
+        fault = Message(MessageType.FAULT_ADDED, '', [2, 600, 8])
+        rig = Rig([packet(1), fault, LinkLost('gone')], [packet(2)])
+        await rig.session.start()
+        await rig.wait_for(lambda: any(each.faults for each in rig.statuses))
+        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        assert rig.status.faults == frozenset()
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_garbage_and_responses_are_no_data():
+    async def main():
+        rig = Rig([Message(MessageType.RESPONSE, 'rt/x/response', {})])
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.responses)
+        assert not rig.connected
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_the_reason_of_a_failed_first_attempt_names_the_robot_and_what_it_waited_for():
+    async def main():
+        config = replace(CONFIG, wait_for_robot=True, silence_timeout=60.0, connect_timeout=1.0)
+        rig = Rig([], config=config)
+        with pytest.raises(LinkUnreachable, match=r'robot X: expected its first data within \d'):
+            await rig.session.start()
+
+    asyncio.run(main())
+
+
+def test_a_status_is_told_once_a_second_and_has_rates(monkeypatch):
+    monkeypatch.setattr('go2_webrtc_driver.session.session.STATUS_PERIOD', 0.2)
+
+    async def main():
+        rig = Rig([packet(number) for number in range(9)])
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        told = len(rig.statuses)
+        await rig.wait_for(lambda: len(rig.statuses) > told + 2)
+        stream = rig.status.streams['a']
+        assert stream.count == 9
+        assert stream.rate == 0.0  # nothing came in the last period
+        assert any(each.streams['a'].rate > 0.0 for each in rig.statuses if each.streams)
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_an_outage_that_goes_on_is_told_once_and_one_after_a_link_anew(monkeypatch):
+    waits = []
+    monkeypatch.setattr(
+        reconnect.Outage, 'delay', lambda self, error, now: waits.append(self) or 0.0
+    )
+
+    async def main():
+        down = LinkUnreachable('down')
+        rig = Rig(down, down, [packet(1), LinkLost('gone')], down, [packet(2)])
+        await rig.session.start()
+        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.session.stop()
+        first, second, third, fourth = waits
+        assert first is second
+        assert third is not second
+        assert fourth is third
+
+    asyncio.run(main())
+
+
+def test_an_owner_that_crashes_the_session_has_the_robot_stopped_for_good():
+    async def main():
+        rig = Rig([packet(1)], config=replace(CONFIG, command_timeout=2.0))
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        rig.session.command(FAST)
+        await rig.wait_for(lambda: FAST in link.told)
+        told = len(link.told)
+        rig.on_status = lambda status: 1 / 0
+        await rig.wait_for(lambda: rig.crashes)
+        assert 'stop' in link.told[told:]
+        told = len(link.told)
+        rig.session.command(FAST)
+        assert FAST not in link.told[told:]
+        await rig.session.stop()
+
+    asyncio.run(main())
