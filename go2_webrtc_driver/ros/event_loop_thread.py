@@ -79,6 +79,8 @@ class EventLoopThread:
         except concurrent.futures.TimeoutError:
             future.cancel()
             raise TimeoutError(f'no result within {timeout:g} s') from None
+        except concurrent.futures.CancelledError:
+            raise TimeoutError('the loop has ended') from None
 
     def stop(self, timeout: float) -> None:
         """

@@ -14,7 +14,6 @@ from typing import Any
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..config import DriverConfig
@@ -179,11 +178,12 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
 
     def _LifecycleNodeMixin__change_state(self, transition_id: int) -> TransitionCallbackReturn:
         """Refuse a transition that the state does not have; rclpy would end its executor."""
-        try:
-            return super()._LifecycleNodeMixin__change_state(transition_id)
-        except rclpy_implementation.RCLError as error:
-            logger.warning('transition %d refused: %s', transition_id, error)
+        machine = self._state_machine
+        if transition_id not in (each[0] for each in machine.available_transitions):
+            state = machine.current_state[1]
+            logger.warning('transition %d refused: the node is %s', transition_id, state)
             return FAILURE
+        return super()._LifecycleNodeMixin__change_state(transition_id)
 
     def _look_for_subscribers(self) -> None:
         if self._setup is not None:

@@ -107,6 +107,9 @@ class Setup:
         limit = self._config.connect_timeout + ACTIVATE_TIMEOUT
         try:
             self._loop.run(self._on_loop_begin(), limit)
+        except TimeoutError as error:
+            self.deactivate()
+            raise LinkLost(f'expected a link to the robot: {error}') from None
         except BaseException:
             self.deactivate()
             raise

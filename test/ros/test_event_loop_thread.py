@@ -75,6 +75,20 @@ def test_what_comes_after_the_end_of_the_loop_is_dropped_or_in_vain():
         thread.run(asyncio.sleep(0), 1.0)
 
 
+def test_a_result_that_the_end_of_the_loop_cancels_is_told_as_that():
+    thread, begun = EventLoopThread('test'), threading.Event()
+
+    async def forever():
+        begun.set()
+        await asyncio.Event().wait()
+
+    ending = threading.Timer(0.0, lambda: (begun.wait(5.0), thread.stop(5.0)))
+    ending.start()
+    with pytest.raises(TimeoutError, match='has ended'):
+        thread.run(forever(), 5.0)
+    ending.join()
+
+
 def test_what_a_posted_function_raises_is_told():
     crashes, told = [], threading.Event()
     thread = EventLoopThread('go2', lambda error: (crashes.append(error), told.set()))
