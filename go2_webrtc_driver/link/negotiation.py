@@ -20,6 +20,7 @@ from ..signaling.attempt import Progress
 STEP_TIMEOUT = 5.0  # s, for each of the steps
 EVENTS = ('signalingstatechange', 'iceconnectionstatechange')
 NEEDED = ('video', 'application')
+LONGEST_OF_OURS = 1024  # bytes; a Move has about 200
 
 # What aiortc raises at a bad description is no contract.
 BAD_DESCRIPTION = (
@@ -116,6 +117,11 @@ def _check(answer: Answer, progress: Progress) -> None:
             raise progress.unreachable(
                 f'expected {kind} in the SDP answer, it is rejected (port 0)'
             )
+    longest = getattr(kinds['application'].sctpCapabilities, 'maxMessageSize', 0)
+    if 0 < longest < LONGEST_OF_OURS:
+        raise progress.unreachable(
+            f'expected a robot that takes messages of {LONGEST_OF_OURS} bytes, it takes {longest}'
+        )
     if not any(group.semantic == 'BUNDLE' for group in description.group):
         progress.note('expected an SDP answer that bundles its media, this one does not')
 

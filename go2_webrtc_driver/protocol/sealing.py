@@ -12,6 +12,7 @@ import binascii
 import json
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -72,7 +73,7 @@ def decode_public_key(step: str, text: Any) -> rsa.RSAPublicKey:
     load = serialization.load_pem_public_key if pem else serialization.load_der_public_key
     try:
         key = load(raw)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         raise DecodeError(step, f'expected an RSA public key, got {len(raw)} bytes') from None
     if not isinstance(key, rsa.RSAPublicKey):
         raise DecodeError(step, f'expected an RSA public key, got {type(key).__name__}')

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import os
+import resource
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +10,7 @@ from support import free_address, lan, process, simulated_robot, source_of, unti
 
 from go2_webrtc_driver.errors import (
     CommandRejected,
+    InvalidCommand,
     LinkBusy,
     LinkError,
     LinkLost,
@@ -287,6 +289,83 @@ def test_a_bad_signaling_answer_is_unreachable_and_says_what_was_expected(case):
             assert '\n' not in str(error.value)
 
     asyncio.run(main())
+
+
+def test_an_error_that_nobody_expected_is_unreachable_with_one_traceback(monkeypatch, caplog):
+    """Whatever a library raises at what came from outside may not end the process."""
+
+    def fail(*arguments):
+        raise KeyError('inside of a library')
+
+    async def main():
+        async with scripted_robot(good_notice, answers(SDP)) as ip:
+            with pytest.raises(Unreachable, match=f'{ip}: expected .* got KeyError'):
+                async with open_link(lan(ip), 2.0):
+                    pass
+            with pytest.raises(Unreachable):
+                async with open_link(lan(ip), 2.0, is_news=False):
+                    pass
+
+    monkeypatch.setattr('go2_webrtc_driver.link.link.apply_answer', fail)
+    asyncio.run(main())
+    said = [each for each in caplog.records if each.exc_info and each.levelname == 'ERROR']
+    assert len(said) == 1
+
+
+def test_a_bug_in_a_task_of_the_link_ends_it_at_once():
+    async def main():
+        async with simulated_robot() as (_, ip), open_link(lan(ip), 10.0) as link:
+            link.frames.put = lambda frame: 1 / 0
+            link.switch_video(True)
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(next_packet(link, 'never'), 10.0)
+
+    asyncio.run(main())
+
+
+def test_a_message_that_is_too_long_for_the_robot_is_refused_and_the_link_lives_on():
+    async def main():
+        async with simulated_robot() as (_, ip), open_link(lan(ip), 10.0) as link:
+            with pytest.raises(InvalidCommand, match='expected a shorter message'):
+                await link.request(Request(Topic.SPORT_REQUEST, 1, 'x' * 300_000), 5.0)
+            link.subscribe(SPORT)
+            assert await asyncio.wait_for(next_packet(link, SPORT), 10.0)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ('silent', 'step'),
+    [('ICE', 'a network path'), ('validation', "the robot's validation of our data channel")],
+)
+def test_the_error_of_an_attempt_names_the_step_that_hangs(silent, step, monkeypatch):
+    async def main():
+        async with simulated_robot() as (go2, ip):
+            if silent == 'ICE':
+                monkeypatch.setattr(
+                    'aioice.ice.StunProtocol.datagram_received', lambda self, data, addr: None
+                )
+            go2.muted = True
+            with pytest.raises(Unreachable, match=f'{ip}: expected {step}.* within 1 s'):
+                async with open_link(lan(ip), 1.0):
+                    pass
+
+    asyncio.run(main())
+
+
+def test_no_file_descriptor_left_for_a_knock_is_not_the_end():
+    async def main(limit):
+        waiting = asyncio.ensure_future(lan('127.0.0.1').wait_for_return())
+        await asyncio.sleep(0)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (open_files(), limit[1]))
+        try:
+            await asyncio.wait({waiting}, timeout=0.3)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        assert not waiting.done()
+        waiting.cancel()
+
+    asyncio.run(main(resource.getrlimit(resource.RLIMIT_NOFILE)))
 
 
 def test_a_closed_port_is_unreachable_at_once():

@@ -49,6 +49,9 @@ SPOILT = {
     'a number that is none': (replacing('a=rtpmap:', 'a=rtpmap:x'), 'usable SDP answer'),
     'another fingerprint': (replacing('sha-256 ..:', 'sha-256 00:'), 'DTLS'),
     'another ICE password': (replacing('a=ice-pwd:.*', 'a=ice-pwd:' + 'x' * 22), 'expected'),
+    'messages too short': (
+        lambda sdp: sdp + 'a=max-message-size:150\r\n', 'messages of 1024 bytes, it takes 150',
+    ),
     'not bundled': (replacing('^a=group:BUNDLE.*\r\n', ''), 'bundles its media'),
 }  # fmt: skip
 
