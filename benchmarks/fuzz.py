@@ -42,7 +42,6 @@ import signal
 import sys
 import time
 import traceback
-import types
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
@@ -66,22 +65,22 @@ with (
     from support import free_address, lan
 
     from go2_webrtc_driver.config import DriverConfig
-    from go2_webrtc_driver.errors import CommandRejected, DecodeError, LinkLost
+    from go2_webrtc_driver.errors import CommandRejected, DecodeError, InvalidCommand, LinkLost
     from go2_webrtc_driver.link import intake
     from go2_webrtc_driver.link.link import Link, open_link
     from go2_webrtc_driver.protocol import state
     from go2_webrtc_driver.protocol.actions import decode_mode
     from go2_webrtc_driver.protocol.commands import Request
-    from go2_webrtc_driver.protocol.decoders import DECODERS
     from go2_webrtc_driver.protocol.messages import build_message
     from go2_webrtc_driver.protocol.state import RobotPose
     from go2_webrtc_driver.protocol.topics import MessageType
     from go2_webrtc_driver.ros.diagnostics import Diagnostics
-    from go2_webrtc_driver.ros.node import Go2Driver
     from go2_webrtc_driver.ros.publications import POSE, PUBLICATIONS, SPORT, Context
     from go2_webrtc_driver.ros.services import Services
+    from go2_webrtc_driver.ros.setup import Setup
     from go2_webrtc_driver.ros.stamps import Stamps
     from go2_webrtc_driver.session import reconnect
+    from go2_webrtc_driver.session.lasting import Status
     from go2_webrtc_driver.session.session import RobotSession
     from go2_webrtc_driver.sim.brain.robot import Robot
     from go2_webrtc_driver.sim.options import Options
@@ -175,46 +174,29 @@ class Publisher:
         self.latest = message
 
 
-class Node:
-    """What the callbacks of ``Go2Driver`` need of it; they are called as they are."""
+class Node(Setup):
+    """What a configured driver does with what its session tells; without rclpy."""
 
-    def __init__(self, config: DriverConfig) -> None:
+    def __init__(self, config: DriverConfig, on_crash: Any) -> None:
         self.odometry = Publisher()
-        self._session: RobotSession | None = None
-        self._conversion = Context(config, [])
+        self._config = config
+        self._context = Context(config, [])
         self._stamps = Stamps(time.time_ns)
-        self._diagnostics = Diagnostics('fuzz', config.robot_ip)
-        self._diagnostics_publisher = Publisher()
-        self._robot_services = Services.__new__(Services)
-        self._robot_services._responses = Publisher()
-        self._publishers_of: dict[str, list[Any]] = {}
-        for row in PUBLICATIONS:
-            publisher = self.odometry if row.topic == 'odom' else Publisher()
-            self._publishers_of.setdefault(row.source, []).append((row, publisher))
+        self._diagnostics = Diagnostics('fuzz')
+        self._crashed = on_crash
+        self._services = Services.__new__(Services)
+        self._services._responses = Publisher()
+        self._publishers = [
+            (row, self.odometry if row.topic == 'odom' else Publisher()) for row in PUBLICATIONS
+        ]
 
-    def make_session(self, open_robots_link: Any, on_crash: Any) -> RobotSession:
+    def make_session(self, open_robots_link: Any) -> RobotSession:
         """Return the session of this node, which asks its robot for nothing."""
-        self._session = RobotSession(
-            self._conversion.config, DECODERS, (), open_robots_link,
-            self._conversion.latest.clear, self._on_sample, on_crash, self._on_response,
-            self.tell_state,
-        )  # fmt: skip
-        return self._session
+        return RobotSession(self._config, self, open_robots_link)
 
-    def get_clock(self) -> Any:
-        """Return a clock as rclpy's."""
-        stamp = self._stamps.next('')
-        return types.SimpleNamespace(now=lambda: types.SimpleNamespace(to_msg=lambda: stamp))
-
-    def tell_state(self) -> None:
-        """Publish the diagnostics."""
-        Go2Driver._tell_state(self)
-
-    def _on_sample(self, source: str, sample: Any) -> None:
-        Go2Driver._on_sample(self, source, sample)
-
-    def _on_response(self, message: Any) -> None:
-        Go2Driver._on_response(self, message)
+    def on_status(self, status: Status) -> None:
+        """Make the diagnostics, as the node does."""
+        serialize_message(self._diagnostics.array(status, self._stamps.next('')))
 
 
 class Rig:
@@ -232,17 +214,17 @@ class Rig:
         self.links = 0
         self._go2 = go2
         self._ip = ip
-        self._node = Node(config)
+        self._node = Node(config, self._on_crash)
         self._link: Link | None = None
         self._number = 0
         self._taken = 0
         self._key = ''
-        self._session = self._node.make_session(self._open_link, self._on_crash)
+        self._session: RobotSession | None = None
         self._asking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Open a link, and see a good message go through."""
-        self._session = self._node.make_session(self._open_link, self._on_crash)
+        self._session = self._node.make_session(self._open_link)
         await self._session.start()
         self._asking = asyncio.ensure_future(self._ask())
         await self.check()
@@ -257,25 +239,26 @@ class Rig:
     async def take(self, raw: str | bytes) -> None:
         """Hand a message in, and wait until the session has taken it in."""
         link = await self._opened()
-        link._channel.emit('message', self._address(link, raw))
+        link._on_message(self._address(link, raw))
         for turn in range(MOST_TURNS):
             await asyncio.sleep(0)
-            if turn >= TURNS and (link._queue.empty() or self.is_cut_off):
+            if turn >= TURNS and (not link.waiting or self.is_cut_off):
                 return self._spare(link)
         raise TimeoutError(f'expected the session to take a message in {MOST_TURNS} turns')
 
     def _spare(self, link: Link) -> None:
         """Undo what would end the link, mostly: else the time would go into new links."""
         self._taken += 1
-        validation = link._channel_protocol.validaton
+        validation = link._channel._library.validaton
         if self._taken % SPARED:
-            validation.key, link._refusals = self._key, 0
+            validation.key, link._channel._refusals = self._key, 0
         self._key = validation.key
 
     @property
     def is_cut_off(self) -> bool:
         """Whether the session has no link now."""
-        return self._link is None or self._session._link is not self._link
+        visit = self._session._visit
+        return self._link is None or visit is None or visit._link is not self._link
 
     async def recover(self) -> None:
         """Wait for a new link, or for the session's last word."""
@@ -289,13 +272,13 @@ class Rig:
             if time.monotonic() > end:
                 raise TimeoutError(
                     f'expected a good message to be published in {PATIENCE:g} s; '
-                    f'connected: {self._session.connected}, {self._session.reason}'
+                    f'{self._session.status}'
                 )
             if self._go2.client is not None:
                 for text in self._good_messages():
                     self._go2.client.send(text)
             await asyncio.sleep(0.002)
-        self._node.tell_state()
+        self._node.on_status(self._session.status)
         self._ask_for_network_status()
 
     def sizes(self) -> dict[str, int]:
@@ -313,28 +296,28 @@ class Rig:
         }
 
     def _sizes_of_session(self) -> dict[str, int]:
-        session = self._session
-        complaints = session._complaints._warned_at, session.driving._complaints._warned_at
+        status, visit = self._session.status, self._session._visit
+        complaints = [visit, visit.driving] if visit else []
         return {
-            'sources': len(session.arrivals),
-            'faults': len(session.faults),
-            'complaints': sum(map(len, complaints)),
+            'sources': len(status.streams),
+            'faults': len(status.faults),
+            'complaints': sum(len(each._complaints._warned_at) for each in complaints),
         }
 
     def _sizes_of_link(self) -> dict[str, int]:
         link = self._link
         if link is None:
             return {}
-        library = link._channel_protocol.pub_sub
+        library = link._channel._library.pub_sub
         resolver = library.future_resolver
         return {
-            'tasks of the link': len(link._tasks),
-            'requests of the link': len(link._responses),
-            'queued messages': link._queue.qsize(),
+            'tasks of the link': len(link._tasks._running),
+            'requests of the link': len(link._requests._responses),
+            'queued messages': link.waiting,
             'futures of the library': sum(map(len, resolver.pending_callbacks.values())),
             'chunks of the library': sum(map(len, resolver.chunk_data_storage.values())),
             'subscriptions of the library': len(library.subscriptions),
-            'unsent bytes': link._channel.bufferedAmount,
+            'unsent bytes': link._channel.unsent,
         }
 
     def _is_published(self) -> bool:
@@ -353,30 +336,30 @@ class Rig:
         """Let the message be the answer to what is being asked, if it says so."""
         if isinstance(raw, bytes):
             return raw
-        if str(IDENTITY) in raw and link._responses:
-            return raw.replace(str(IDENTITY), str(next(iter(link._responses))))
-        asked = link._channel_protocol.pub_sub.future_resolver.pending_callbacks
+        if str(IDENTITY) in raw and link._requests._responses:
+            return raw.replace(str(IDENTITY), str(next(iter(link._requests._responses))))
+        asked = link._channel._library.pub_sub.future_resolver.pending_callbacks
         if UUID in raw and asked:
             return raw.replace(UUID, str(next(reversed(asked))))
         return raw
 
     def _ask_for_network_status(self) -> None:
         """The library asks until it was told; a fuzzed answer may be faster than the robot's."""
-        status = self._link and self._link._channel_protocol.rtc_inner_req.network_status
+        status = self._link and self._link._channel._library.rtc_inner_req.network_status
         if status and status.network_timer is None:
             status.schedule_network_status_request()
 
     async def _ask(self) -> None:
         """Have one request without an answer at any time; what comes of it does not matter."""
         while True:
-            with contextlib.suppress(CommandRejected, DecodeError, LinkLost):
+            with contextlib.suppress(CommandRejected, DecodeError, InvalidCommand, LinkLost):
                 decode_mode(await self._session.request(UNANSWERED, 5.0))
-            await asyncio.sleep(0.0 if self._session.connected else 0.01)
+            await asyncio.sleep(0.0 if self._session.status.connected else 0.01)
 
     async def _opened(self) -> Link:
         end = time.monotonic() + PATIENCE
         while self.is_cut_off or self._link is None:
-            if self._session._task is None or self._session._task.done():
+            if self._session._tasks.failed.done():
                 raise RuntimeError('the session has ended')
             if time.monotonic() > end:
                 raise TimeoutError(f'expected a new link within {PATIENCE:g} s')
@@ -387,7 +370,7 @@ class Rig:
     async def _open_link(self, *_: bool) -> Any:
         async with open_link(lan(self._ip), 10.0) as link:
             self.links += 1
-            self._link, self._key = link, link._channel_protocol.validaton.key
+            self._link, self._key = link, link._channel._library.validaton.key
             try:
                 yield link
             finally:
