@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from geometry_msgs.msg import Twist, TwistStamped
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
 
 from ..complaints import Complaints
 from ..config import DriverConfig
@@ -22,18 +23,25 @@ from ..protocol.motion import MOTIONS
 from ..session.lasting import Status
 from ..session.session import RobotSession
 from ..signaling.methods import SignalingFactory
-from ..velocity import Velocity
+from ..velocity import STOP, Velocity
+from .ages import Ages, clocks
 from .conversions import to_velocity
 from .event_loop_thread import EventLoopThread
 from .publications import ALWAYS, PUBLICATIONS, Context, Publication, publisher_qos, wanted_sources
 from .services import Services
-from .stamps import Stamps, age
+from .stamps import Stamps
+from .stamps import age as age_of
 
 logger = logging.getLogger(__name__)
 
 ACTIVATE_TIMEOUT = 10.0  # s, beyond connect_timeout: a bound that only a bug reaches
 STOP_TIMEOUT = 4.5  # s, to stop the robot and close the link
 JOIN_TIMEOUT = 1.0  # s, for the loop's thread to end
+
+# rclpy of Humble does not tell callbacks when a message was published. There a velocity comes
+# with best effort: what was lost in an outage is not sent again when it is old.
+HAS_INFO = hasattr(Subscription, 'CallbackType')
+RELIABILITY = ReliabilityPolicy.RELIABLE if HAS_INFO else ReliabilityPolicy.BEST_EFFORT
 
 
 class Setup:
@@ -75,6 +83,7 @@ class Setup:
         self._crashed = crashed
         self._complaints = Complaints(logger)
         self._stamps = Stamps(lambda: node.get_clock().now().nanoseconds)
+        self._ages = Ages()
         self._session: RobotSession | None = None
         self._is_ending = False
         self._wanted = ALWAYS
@@ -96,8 +105,8 @@ class Setup:
         return self._node.create_subscription(
             TwistStamped if stamped else Twist,
             'cmd_vel',
-            self._on_stamped_cmd_vel if stamped else self._on_cmd_vel,
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE),
+            self._on_cmd_vel if HAS_INFO else self._on_cmd_vel_without_info,
+            QoSProfile(depth=1, reliability=RELIABILITY),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
@@ -165,24 +174,31 @@ class Setup:
         """Run work of the session; never blocks. The future may end in a Go2Error."""
         return self._loop.submit(self._on_loop_do(work))
 
-    def _on_stamped_cmd_vel(self, message: TwistStamped) -> None:
-        """Drop what is too old to act on; a stamp of zero says nothing of the age."""
-        limit = self._config.command_timeout
-        found = age(message.header.stamp, self._node.get_clock().now().nanoseconds)
-        if found > limit:
-            self._complaints.warn(
-                'cmd_vel dropped: expected one at most %g s old, got one of %.3g s', limit, found
-            )
-            return
-        self._on_cmd_vel(message.twist)
+    def _on_cmd_vel(self, message: Twist | TwistStamped, info: Mapping[str, Any]) -> None:
+        """Take a velocity, as old as DDS and its stamp say; a stop of any age is obeyed."""
+        age = self._ages.age(info, clocks())
+        self._command(message, age)
 
-    def _on_cmd_vel(self, twist: Twist) -> None:
+    def _on_cmd_vel_without_info(self, message: Twist | TwistStamped) -> None:
+        self._command(message, 0.0)
+
+    def _command(self, message: Twist | TwistStamped, age: float) -> None:
         try:
-            velocity = to_velocity(twist)
+            if isinstance(message, TwistStamped):
+                age = max(age, self._age_of_stamp(message))
+                message = message.twist
+            velocity = to_velocity(message)
         except InvalidCommand as error:
             self._complaints.warn('cmd_vel dropped: %s', error)
             return
-        self._loop.post(self._on_loop_command, velocity)
+        self._loop.post(self._on_loop_command, velocity, age)
+
+    def _age_of_stamp(self, message: TwistStamped) -> float:
+        """Return the age that a stamp says [s]; one of zero says nothing, one of later lies."""
+        found = age_of(message.header.stamp, self._node.get_clock().now().nanoseconds)
+        if -found > self._config.command_timeout and to_velocity(message.twist) != STOP:
+            raise InvalidCommand(f'expected a stamp of now, got one of {-found:.3g} s later')
+        return max(0.0, found)
 
     async def _on_loop_begin(self) -> None:
         if self._is_ending:
@@ -209,9 +225,9 @@ class Setup:
             raise LinkLost('the driver is not active')
         return await work(self._session)
 
-    def _on_loop_command(self, velocity: Velocity) -> None:
+    def _on_loop_command(self, velocity: Velocity, age: float) -> None:
         if self._session is not None:
-            self._session.command(velocity)
+            self._session.command(velocity, age)
 
     def _on_loop_want(self, wanted: frozenset[str]) -> None:
         self._wanted = wanted

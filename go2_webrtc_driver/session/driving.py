@@ -109,7 +109,7 @@ class Driving:
             return
         trouble = '' if velocity == STOP else self._trouble(connected, age)
         if trouble and trouble != self._warned_of:
-            logger.warning('velocities are dropped: %s', trouble)
+            logger.warning('velocities are dropped: %s (this one is %.2f s old)', trouble, age)
         self._warned_of = trouble if velocity != STOP else self._warned_of
         if not trouble:
             self._take(velocity, age)
