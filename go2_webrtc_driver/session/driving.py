@@ -104,7 +104,7 @@ class Driving:
             connected: whether the robot was heard on this link.
             age: of the command [s]; it counts for its expiry.
         """
-        self._look_at_the_clock()
+        self.look_at_the_clock()
         if velocity != STOP and self._now() < self._held_until:
             return
         trouble = '' if velocity == STOP else self._trouble(connected, age)
@@ -195,7 +195,7 @@ class Driving:
         """Repeat the command, let it expire, repeat stops, until cancelled or LinkLost."""
         while True:
             await self._wait_for_the_next_step()
-            self._look_at_the_clock()
+            self.look_at_the_clock()
             self.step()
 
     async def _wait_for_the_next_step(self) -> None:
@@ -209,7 +209,7 @@ class Driving:
         repetition = self._stepped_at + 1.0 / self._lasting.config.command_rate
         return min(repetition, self._renewed_at + SHORTEST_PAUSE) if self._is_news else repetition
 
-    def _look_at_the_clock(self) -> None:
+    def look_at_the_clock(self) -> None:
         """Stop the robot if this process, or the whole machine, stood still meanwhile."""
         before, self._looked_at = self._looked_at, self._awake()
         late = self._looked_at - before - 1.0 / self._lasting.config.command_rate
