@@ -12,6 +12,7 @@ from ..protocol.state import LowState, SportModeState
 from ..protocol.topics import Mode, Topic
 from ..session.session import RobotSession
 from .conversions import JOINT_NAMES, to_header
+from .shared_memory import SharedMemory
 
 SPORT, LOW = Topic.SPORT_MODE_STATE.value, Topic.LOW_STATE.value
 LOW_BATTERY = 0.2  # of the charge
@@ -43,7 +44,12 @@ class Diagnostics:
         self._counted_at = 0.0
 
     def array(
-        self, session: RobotSession | None, latest: Mapping[str, Any], now: float, stamp: Time
+        self,
+        session: RobotSession | None,
+        latest: Mapping[str, Any],
+        now: float,
+        stamp: Time,
+        shared_memory: SharedMemory | None = None,
     ) -> DiagnosticArray:
         """
         Return everything there is to tell.
@@ -53,8 +59,11 @@ class Diagnostics:
             latest: newest sample of each source.
             now: on the clock of the session's loop [s].
             stamp: time of the array.
+            shared_memory: through which pictures go; None: not known.
         """
         statuses = [self._connection(session, now)]
+        if shared_memory is not None:
+            statuses.append(self._status('shared memory', *shared_memory.state()))
         if session is not None:
             statuses.append(self._streams(session, now))
             if session.connected:

@@ -49,6 +49,7 @@ from .publications import (
     wanted_sources,
 )
 from .services import Services
+from .shared_memory import SharedMemory
 from .stamps import Stamps, age
 
 logger = logging.getLogger(__name__)
@@ -99,12 +100,14 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         finished: whether the process should exit, with status 1: the session ended with a bug,
             or ``on_link_lost`` says so.
         turn: who holds it changes what the node is made of.
+        shared_memory: through which pictures go, as far as the process knows.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         """Declare the parameters; ``kwargs`` are those of ``rclpy.node.Node``."""
         super().__init__(NODE_NAME, **kwargs)
         self.finished = False
+        self.shared_memory: SharedMemory | None = None
         self.turn = exclusive()
         self._is_stopping = False
         self._complaints = Complaints(logger)
@@ -363,7 +366,11 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         latest = self._conversion.latest if self._conversion else {}
         self._diagnostics_publisher.publish(
             self._diagnostics.array(
-                self._session, dict(latest), time.monotonic(), self.get_clock().now().to_msg()
+                self._session,
+                dict(latest),
+                time.monotonic(),
+                self.get_clock().now().to_msg(),
+                self.shared_memory,
             )
         )
 
