@@ -50,14 +50,9 @@ def generate_launch_description() -> LaunchDescription:
 def _arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
-            'sim',
-            default_value='false',
-            choices=['true', 'false'],
-            description='start a simulated robot for the driver',
+            'sim', default_value='false', description='start a simulated robot for the driver'
         ),
-        DeclareLaunchArgument(
-            'rviz', default_value='true', choices=['true', 'false'], description='start RViz'
-        ),
+        DeclareLaunchArgument('rviz', default_value='true', description='start RViz'),
         DeclareLaunchArgument(
             'urdf',
             default_value=str(SHARE / 'urdf' / 'go2.urdf'),

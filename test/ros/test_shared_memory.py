@@ -130,7 +130,7 @@ class Folder:
 
 
 def test_nothing_is_kept_from_collection_at_the_exit():
-    """Frozen publishers keep the participant of Fast DDS 3, its segment and a ghost of the node."""
+    """Frozen publishers keep the participant of Fast DDS 3, its segment and a ghost of it."""
     code = 'import gc; from go2_webrtc_driver.ros import main as process; '
     code += 'process.main(); print(gc.get_freeze_count())'
     started = subprocess.Popen(
