@@ -43,12 +43,16 @@ PACKAGE = 'go2_webrtc_driver'
 PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
 # Arguments that are parameters of the node; an empty one leaves it to params_file.
 PASSED_ON = {
-    'connection_method': 'way to the robot: local_sta, local_ap or remote',
-    'robot_ip': 'IP address of the robot',
-    'serial_number': 'serial number of the robot',
-    'frame_prefix': 'what all names of frames begin with',
-    'base_frame': "frame of the robot's body",
-    'credentials_file': 'yaml file with email, password, token and aes_key, as far as needed',
+    'connection_method': (str, 'way to the robot: local_sta, local_ap or remote'),
+    'robot_ip': (str, 'IP address of the robot'),
+    'serial_number': (str, 'serial number of the robot'),
+    'frame_prefix': (str, 'what all names of frames begin with'),
+    'base_frame': (str, "frame of the robot's body"),
+    'publish_static_tf': (bool, 'whether to tell where IMU and camera are on the body'),
+    'credentials_file': (
+        str,
+        'yaml file with email, password, token and aes_key, as far as needed',
+    ),
 }
 RETRY_PERIOD = 5.0  # s, between a failed activation and the next one
 NOT_CONFIGURED = 'go2_driver is not configured: correct what it names, then launch it again'
@@ -72,7 +76,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
             DeclareLaunchArgument(
                 name, default_value='', description=f'{text}; empty: as in params_file'
             )
-            for name, text in PASSED_ON.items()
+            for name, (_, text) in PASSED_ON.items()
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='namespace of the node and its topics'
@@ -114,11 +118,12 @@ def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
 def _parameters(context: LaunchContext) -> list[str | dict[str, ParameterValue]]:
     file = LaunchConfiguration('params_file').perform(context)
     _check_parameters(file)
-    given = {name: LaunchConfiguration(name).perform(context) for name in PASSED_ON}
-    return [
-        file,
-        *({name: ParameterValue(value, value_type=str)} for name, value in given.items() if value),
-    ]
+    parameters = [file]
+    for name, (kind, _) in PASSED_ON.items():
+        value = LaunchConfiguration(name)
+        if value.perform(context):
+            parameters.append({name: ParameterValue(value, value_type=kind)})
+    return parameters
 
 
 def _check_parameters(file: str) -> None:

@@ -134,7 +134,14 @@ def test_a_launch_file_describes_its_arguments(name):
     declared = arguments(name)
     assert set(declared) == {
         *('connection_method', 'robot_ip', 'serial_number', 'credentials_file'),
-        *('frame_prefix', 'base_frame', 'namespace', 'params_file', 'autostart'),
+        *(
+            'frame_prefix',
+            'base_frame',
+            'publish_static_tf',
+            'namespace',
+            'params_file',
+            'autostart',
+        ),
     }
     assert all(each.description and each.default_value for each in declared.values())
 
@@ -211,7 +218,7 @@ def test_without_autostart_a_robot_that_is_away_is_named_with_what_to_do(change,
         assert change('/go2_driver', Transition.TRANSITION_CONFIGURE)
         what_to_do = 'go2_driver is not active: when the robot can be reached'
         wait_until(lambda: what_to_do in read_output(started), step=activate_in_vain)
-        assert f'activate failed: robot {ip}' in started.text
+        wait_for_output(started, f'activate failed: robot {ip}')
 
 
 def test_a_robot_that_comes_late_is_found_and_a_deactivation_is_respected(

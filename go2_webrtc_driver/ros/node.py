@@ -39,6 +39,7 @@ from .calibration import load_calibration
 from .conversions import to_velocity
 from .diagnostics import Diagnostics
 from .event_loop_thread import EventLoopThread, exclusive
+from .mounts import publish_mounts
 from .parameters import Parameters
 from .publications import (
     HAS_TF,
@@ -121,6 +122,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._signaling: SignalingFactory | None = None
         self._config = DriverConfig()
         self._publishers_of: dict[str, list[tuple[Publication, Any]]] = {}
+        self._mounts_publisher: Any = None
         self._subscription: Any = None
         self._robot_services: Services | None = None
         self._stamps = Stamps(lambda: self.get_clock().now().nanoseconds)
@@ -171,7 +173,9 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
                 publisher_qos(),
                 qos_overriding_options=QoSOverridingOptions.with_default_policies(),
             )
-            self._publishers_of.setdefault(row.source, []).append((row, publisher))
+            for source in (row.source, *row.also):
+                self._publishers_of.setdefault(source, []).append((row, publisher))
+        self._mounts_publisher = publish_mounts(self, self._config)
 
     def _subscribe(self) -> None:
         stamped = self._config.cmd_vel_type == 'twist_stamped'
@@ -256,9 +260,12 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         loop, self._loop = self._loop, None
         if loop is not None:
             self._join(loop)
-        for _, publisher in (pair for pairs in self._publishers_of.values() for pair in pairs):
+        for _, publisher in {pair for pairs in self._publishers_of.values() for pair in pairs}:
             self.destroy_lifecycle_publisher(publisher)
         self._publishers_of.clear()
+        if self._mounts_publisher is not None:
+            self.destroy_publisher(self._mounts_publisher)
+            self._mounts_publisher = None
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
@@ -281,7 +288,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
             return FAILURE
 
     def _set_publishers(self, transition_name: str) -> None:
-        for _, publisher in (pair for pairs in self._publishers_of.values() for pair in pairs):
+        for _, publisher in {pair for pairs in self._publishers_of.values() for pair in pairs}:
             getattr(publisher, transition_name)(None)
 
     def _end_session(self) -> None:
