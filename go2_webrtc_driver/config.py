@@ -105,7 +105,8 @@ class DriverConfig:
     )
     camera_info_file: str = parameter(
         '',
-        'Camera calibration, a yaml file as camera_calibration writes it; empty: the shipped one',
+        'Camera calibration, a yaml file as camera_calibration writes it, also as file:// or '
+        'package://; empty: the shipped one',
     )
     jpeg_quality: int = parameter(
         80, 'Quality of camera/image_raw/compressed [percent]', range=(1, 100), live=True

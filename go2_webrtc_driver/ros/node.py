@@ -35,7 +35,7 @@ from ..session.session import RobotSession
 from ..signaling.credentials import load_credentials
 from ..signaling.methods import SignalingFactory, signaling_factory
 from . import log_bridge
-from .calibration import load_calibration
+from .calibration import load_calibrations
 from .conversions import to_velocity
 from .diagnostics import Diagnostics
 from .event_loop_thread import EventLoopThread, exclusive
@@ -153,7 +153,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         aiortc_patch.apply()
         self._signaling = signaling_factory(self._config, credentials)
         self._conversion = Context(
-            self._config, [load_calibration(each) for each in _calibration_files(self._config)]
+            self._config,
+            load_calibrations(self._config.camera_info_file, share_directory() / 'config'),
         )
         self._diagnostics = Diagnostics(
             self._full_name(), self._config.serial_number or self._config.robot_ip
@@ -403,13 +404,6 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._config = config
         if self._conversion is not None:
             self._conversion = dataclasses.replace(self._conversion, config=config)
-
-
-def _calibration_files(config: DriverConfig) -> list[Path]:
-    if config.camera_info_file:
-        return [Path(config.camera_info_file)]
-    folder = share_directory() / 'config'
-    return [folder / f'camera_{size}.yaml' for size in ('1280x720', '1920x1080')]
 
 
 def share_directory() -> Path:

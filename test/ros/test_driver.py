@@ -235,7 +235,7 @@ def test_a_lost_robot_comes_back_by_itself(user):
         ("robot_ip:=''", "expected the robot's robot_ip or serial_number, both are empty"),
         ('connection_method:=remote', 'connection_method remote: expected serial_number'),
         ('credentials_file:=/none.yaml', 'credentials_file /none.yaml: cannot be read'),
-        ('camera_info_file:=/none.yaml', 'camera_info_file: cannot read /none.yaml'),
+        ('camera_info_file:=/none.yaml', 'camera_info_file /none.yaml: cannot be read'),
     ],
 )
 def test_a_bad_parameter_fails_configure_with_one_line_that_names_it(user, parameter, complaint):
