@@ -40,6 +40,7 @@ from .conversions import to_velocity
 from .diagnostics import Diagnostics
 from .event_loop_thread import EventLoopThread, exclusive
 from .mounts import publish_mounts
+from .overrides import check_qos_overrides, warn_of_unknown
 from .parameters import Parameters
 from .publications import (
     HAS_TF,
@@ -149,6 +150,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def on_configure(self) -> None:
         """Read the parameters and make everything but traffic to the robot."""
         self._config = self._ros_parameters.read()
+        check_qos_overrides(self)
         credentials = load_credentials(self._config.credentials_file, os.environ)
         aiortc_patch.apply()
         self._signaling = signaling_factory(self._config, credentials)
@@ -165,6 +167,7 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         self._subscribe()
         self._robot_services = Services(self, self._config, self._ask)
         self._loop = EventLoopThread('go2', self._on_crash)
+        warn_of_unknown(self)
 
     def _create_publishers(self) -> None:
         for row in PUBLICATIONS:
