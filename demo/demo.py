@@ -38,7 +38,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from rich import box
 from rich.console import Console, Group
@@ -75,6 +75,7 @@ WINDOW = 4.0  # s, over which rates are measured: four messages of the slowest t
 WIDTH = 80  # characters
 TITLE = 'Unitree Go2 over WebRTC (simulated robot)'
 AHEAD = math.radians(5.0)  # rad, to both sides of straight ahead
+ONCE = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 LEVELS = {
     DiagnosticStatus.OK: 'OK', DiagnosticStatus.WARN: 'WARN',
     DiagnosticStatus.ERROR: 'ERROR', DiagnosticStatus.STALE: 'STALE',
@@ -126,6 +127,11 @@ def tell_transform(message: Any) -> str:
     return f'{first.header.frame_id} -> {first.child_frame_id}'
 
 
+def tell_transforms(message: Any) -> str:
+    """Return which frames are fixed on others."""
+    return ', '.join(each.child_frame_id for each in message.transforms)
+
+
 @dataclass(frozen=True)
 class Row:
     """
@@ -136,12 +142,14 @@ class Row:
         message_type: ROS message class.
         tell: returns what is worth to know of a message.
         late: age at which a message is missed [s].
+        qos: of the subscription.
     """
 
     topic: str
     message_type: type
     tell: Callable[[Any], str]
     late: float = 0.5
+    qos: QoSProfile = qos_profile_sensor_data
 
 
 ROWS = (
@@ -150,6 +158,7 @@ ROWS = (
     Row('camera/camera_info', CameraInfo, lambda m: f'fx {m.k[0]:.0f} px, fy {m.k[4]:.0f} px'),
     Row('odom', Odometry, tell_odometry),
     *((Row('/tf', TFMessage, tell_transform),) if TFMessage else ()),
+    *((Row('/tf_static', TFMessage, tell_transforms, math.inf, ONCE),) if TFMessage else ()),
     Row('imu/data', Imu, lambda m: f'yaw rate {m.angular_velocity.z:+.2f} rad/s'),
     Row('points', PointCloud2, lambda m: f'{m.width * m.height} points'),
     Row('scan', LaserScan, tell_scan),
@@ -241,7 +250,7 @@ class Watcher(Node):
         self.driving = False
         for row in ROWS:
             take = partial(self._take, row.topic)
-            self.create_subscription(row.message_type, row.topic, take, qos_profile_sensor_data)
+            self.create_subscription(row.message_type, row.topic, take, row.qos)
         self._cmd_vel = self.create_publisher(Twist, 'cmd_vel', 10)
         self._change_state = self.create_client(ChangeState, 'go2_driver/change_state')
         self._get_state = self.create_client(GetState, 'go2_driver/get_state')

@@ -105,7 +105,8 @@ class DriverConfig:
     )
     camera_info_file: str = parameter(
         '',
-        'Camera calibration, a yaml file as camera_calibration writes it; empty: the shipped one',
+        'Camera calibration, a yaml file as camera_calibration writes it, also as file:// or '
+        'package://; empty: the shipped one',
     )
     jpeg_quality: int = parameter(
         80, 'Quality of camera/image_raw/compressed [percent]', range=(1, 100), live=True
@@ -120,6 +121,11 @@ class DriverConfig:
         '', 'Put before the name of every frame, to tell several robots apart; as "robot1/"'
     )
     publish_tf: bool = parameter(True, 'Whether to publish odom_frame -> base_frame on /tf')
+    publish_static_tf: bool = parameter(
+        True,
+        'Whether to publish on /tf_static where imu_frame and camera_frame are in base_frame, as '
+        'on any Go2',
+    )
     scan_min_height: float = parameter(
         -0.15,
         'Lowest point of the lidar that counts for scan, in base_frame [m]',

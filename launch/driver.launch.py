@@ -14,8 +14,10 @@ With ``autostart:=false`` the node stays unconfigured, for a lifecycle manager o
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import rclpy
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import (
     DeclareLaunchArgument,
@@ -25,7 +27,6 @@ from launch.actions import (
     RegisterEventHandler,
     TimerAction,
 )
-from launch.conditions import IfCondition, UnlessCondition
 from launch.events import matches_action
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode
@@ -33,19 +34,25 @@ from launch_ros.event_handlers import OnStateTransition
 from launch_ros.events.lifecycle import ChangeState
 from launch_ros.parameter_descriptions import ParameterValue
 from lifecycle_msgs.msg import Transition
+from rclpy.context import Context
+from rclpy.logging import LoggingSeverity, get_logger
 
-from launch import Condition, LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 
 PACKAGE = 'go2_webrtc_driver'
 PARAMETERS = Path(get_package_share_directory(PACKAGE)) / 'config' / 'go2.yaml'
 # Arguments that are parameters of the node; an empty one leaves it to params_file.
 PASSED_ON = {
-    'connection_method': 'way to the robot: local_sta, local_ap or remote',
-    'robot_ip': 'IP address of the robot',
-    'serial_number': 'serial number of the robot',
-    'frame_prefix': 'what all names of frames begin with',
-    'base_frame': "frame of the robot's body",
-    'credentials_file': 'yaml file with email, password, token and aes_key, as far as needed',
+    'connection_method': (str, 'way to the robot: local_sta, local_ap or remote'),
+    'robot_ip': (str, 'IP address of the robot'),
+    'serial_number': (str, 'serial number of the robot'),
+    'frame_prefix': (str, 'what all names of frames begin with'),
+    'base_frame': (str, "frame of the robot's body"),
+    'publish_static_tf': (bool, 'whether to tell where IMU and camera are on the body'),
+    'credentials_file': (
+        str,
+        'yaml file with email, password, token and aes_key, as far as needed',
+    ),
 }
 RETRY_PERIOD = 5.0  # s, between a failed activation and the next one
 NOT_CONFIGURED = 'go2_driver is not configured: correct what it names, then launch it again'
@@ -69,7 +76,7 @@ def _arguments() -> list[DeclareLaunchArgument]:
             DeclareLaunchArgument(
                 name, default_value='', description=f'{text}; empty: as in params_file'
             )
-            for name, text in PASSED_ON.items()
+            for name, (_, text) in PASSED_ON.items()
         ),
         DeclareLaunchArgument(
             'namespace', default_value='', description='namespace of the node and its topics'
@@ -78,71 +85,85 @@ def _arguments() -> list[DeclareLaunchArgument]:
             'params_file', default_value=str(PARAMETERS), description='parameters of the node'
         ),
         DeclareLaunchArgument(
-            'autostart',
-            default_value='true',
-            choices=['true', 'false'],
-            description='configure and activate the node',
+            'autostart', default_value='true', description='configure and activate the node'
         ),
     ]
 
 
 def _driver(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    parameters = [LaunchConfiguration('params_file')]
-    for name in PASSED_ON:
-        if value := LaunchConfiguration(name).perform(context):
-            parameters.append({name: ParameterValue(value, value_type=str)})
     node = LifecycleNode(
         package=PACKAGE,
         executable='driver',
         name='go2_driver',
         namespace=LaunchConfiguration('namespace'),
-        parameters=parameters,
+        parameters=_parameters(context),
         output='screen',
     )
-    autostart = LaunchConfiguration('autostart')
+    not_configured = _on_transition(node, 'configuring', 'unconfigured', _say(NOT_CONFIGURED))
+    if not _is_true(context, 'autostart'):
+        return [
+            not_configured,
+            _on_transition(node, 'activating', 'inactive', _say(NOT_ACTIVE)),
+            node,
+        ]
     return [
-        _say(node, 'configuring', 'unconfigured', NOT_CONFIGURED),
-        _say(node, 'activating', 'inactive', NOT_ACTIVE, UnlessCondition(autostart)),
-        _activate_when_configured(node),
-        _keep_trying(node),
+        not_configured,
+        _on_transition(node, 'configuring', 'inactive', _activate(node)),
+        _on_transition(node, None, None, OpaqueFunction(function=_Retries(node).on_transition)),
         node,
-        _configure(node),
+        EmitEvent(event=_change(node, Transition.TRANSITION_CONFIGURE)),
     ]
 
 
-def _configure(node: LifecycleNode) -> EmitEvent:
-    return EmitEvent(
-        event=_change(node, Transition.TRANSITION_CONFIGURE),
-        condition=IfCondition(LaunchConfiguration('autostart')),
-    )
+def _parameters(context: LaunchContext) -> list[str | dict[str, ParameterValue]]:
+    file = LaunchConfiguration('params_file').perform(context)
+    _check_parameters(file)
+    parameters = [file]
+    for name, (kind, _) in PASSED_ON.items():
+        value = LaunchConfiguration(name)
+        if value.perform(context):
+            parameters.append({name: ParameterValue(value, value_type=kind)})
+    return parameters
 
 
-def _activate_when_configured(node: LifecycleNode) -> RegisterEventHandler:
-    activate = EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
-    return RegisterEventHandler(
-        OnStateTransition(
-            target_lifecycle_node=node,
-            start_state='configuring',
-            goal_state='inactive',
-            entities=[activate],
-        ),
-        condition=IfCondition(LaunchConfiguration('autostart')),
-    )
+def _check_parameters(file: str) -> None:
+    """Refuse what would let the node start with its default limits, or not at all."""
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"params_file: expected a file, there is none at '{file}'")
+    try:
+        _parse(file)
+    except RuntimeError as error:
+        # ... Error: No value at line 3, at ./src/parse.c:258, at ./src/rcl/arguments.c:415
+        reason = re.split(r'\s*, at ', str(error).partition('Error: ')[2] or str(error))[0]
+        raise ValueError(
+            f"params_file: expected parameters of ROS in '{file}', got something else: {reason}"
+        ) from None
 
 
-def _keep_trying(node: LifecycleNode) -> RegisterEventHandler:
-    look = OpaqueFunction(function=_Retries(node).on_transition)
-    return RegisterEventHandler(
-        OnStateTransition(target_lifecycle_node=node, entities=[look]),
-        condition=IfCondition(LaunchConfiguration('autostart')),
-    )
+def _parse(file: str) -> None:
+    """Let rcl read the file, as the node will; raises RuntimeError."""
+    context, parser = Context(), get_logger('rcl')
+    parser.set_level(LoggingSeverity.FATAL)  # it would say something in a line of its own
+    try:
+        rclpy.init(args=['--ros-args', '--params-file', file], context=context)
+        rclpy.shutdown(context=context)
+    finally:
+        parser.set_level(LoggingSeverity.UNSET)
+
+
+def _is_true(context: LaunchContext, name: str) -> bool:
+    """Read an argument as other launch files do: True and true, 1."""
+    value = LaunchConfiguration(name).perform(context)
+    if value.strip().lower() not in ('true', '1', 'false', '0'):
+        raise ValueError(f"{name}: expected true or false, got '{value}'")
+    return value.strip().lower() in ('true', '1')
 
 
 class _Retries:
     """Activates the node again, a while after an activation has failed."""
 
     def __init__(self, node: LifecycleNode) -> None:
-        self._activate = EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
+        self._activate = _activate(node)
         self._waiting: TimerAction | None = None
         self._said = False
 
@@ -162,19 +183,23 @@ class _Retries:
         return [*news, self._waiting]
 
 
-def _say(
-    node: LifecycleNode, start: str, goal: str, text: str, condition: Condition | None = None
+def _on_transition(
+    node: LifecycleNode, start: str | None, goal: str | None, entity: LaunchDescriptionEntity
 ) -> RegisterEventHandler:
-    """Say what to do next; the node's own error line, just above, says what is wrong."""
     return RegisterEventHandler(
         OnStateTransition(
-            target_lifecycle_node=node,
-            start_state=start,
-            goal_state=goal,
-            entities=[LogInfo(msg=text)],
-        ),
-        condition=condition,
+            target_lifecycle_node=node, start_state=start, goal_state=goal, entities=[entity]
+        )
     )
+
+
+def _say(text: str) -> LogInfo:
+    """Say what to do next; the node's own error line, just above, says what is wrong."""
+    return LogInfo(msg=text)
+
+
+def _activate(node: LifecycleNode) -> EmitEvent:
+    return EmitEvent(event=_change(node, Transition.TRANSITION_ACTIVATE))
 
 
 def _change(node: LifecycleNode, transition: int) -> ChangeState:

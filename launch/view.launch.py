@@ -32,6 +32,7 @@ from launch import LaunchContext, LaunchDescription
 SHARE = Path(get_package_share_directory('go2_webrtc_driver'))
 FIXED_FRAME = 'odom'  # as the driver calls it
 BASE_FRAME = 'base_link'
+ON_THE_BODY = {'imu_link', 'camera_link', 'camera_optical_frame'}  # what the driver tells itself
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -40,6 +41,7 @@ def generate_launch_description() -> LaunchDescription:
         [
             *_arguments(),
             OpaqueFunction(function=_base_frame_of_the_model),
+            OpaqueFunction(function=_frames_of_the_model),
             _include('driver.launch.py', UnlessCondition(sim)),
             _include('sim.launch.py', IfCondition(sim)),
             OpaqueFunction(function=_model_and_view),
@@ -50,14 +52,9 @@ def generate_launch_description() -> LaunchDescription:
 def _arguments() -> list[DeclareLaunchArgument]:
     return [
         DeclareLaunchArgument(
-            'sim',
-            default_value='false',
-            choices=['true', 'false'],
-            description='start a simulated robot for the driver',
+            'sim', default_value='false', description='start a simulated robot for the driver'
         ),
-        DeclareLaunchArgument(
-            'rviz', default_value='true', choices=['true', 'false'], description='start RViz'
-        ),
+        DeclareLaunchArgument('rviz', default_value='true', description='start RViz'),
         DeclareLaunchArgument(
             'urdf',
             default_value=str(SHARE / 'urdf' / 'go2.urdf'),
@@ -83,6 +80,13 @@ def _base_frame_of_the_model(context: LaunchContext) -> list[SetLaunchConfigurat
     """Tell the driver the frame that another model hangs on; the prefix it gets by itself."""
     root = _root(_model(context)).removeprefix(_frame_prefix(context))
     return [] if root == BASE_FRAME else [SetLaunchConfiguration('base_frame', root)]
+
+
+def _frames_of_the_model(context: LaunchContext) -> list[SetLaunchConfiguration]:
+    """Leave the frames on the body to a model that has them: a frame has one parent."""
+    links = _model(context).findall('link')
+    names = {link.get('name').removeprefix(_frame_prefix(context)) for link in links}
+    return [SetLaunchConfiguration('publish_static_tf', 'false')] if names & ON_THE_BODY else []
 
 
 def _model_and_view(context: LaunchContext) -> list[Node]:

@@ -77,7 +77,8 @@ def collect_output(started):
 
 
 def read_output(started):
-    with contextlib.suppress(TypeError):  # nothing there: a non-blocking text read of None
+    # Nothing there: a non-blocking text read of None, which 3.14 calls by its name.
+    with contextlib.suppress(TypeError, BlockingIOError):
         started.text += started.stdout.read() or ''
     seen = getattr(started, 'seen', 0)
     started.seen = SECRETS.look_at_growing(started.text, seen, 'the output of a process')
@@ -125,6 +126,18 @@ async def until(condition, timeout=PATIENCE):
 
 def in_own_network(*addresses):
     """Run a test in a network namespace of its own, with these addresses on its loopback."""
+    steps = ['ip link set lo up', 'ip route add 224.0.0.0/4 dev lo']
+    steps += [f'ip address add {address}/24 dev lo' for address in addresses]
+    return _in_own('--net', 'ip', steps)
+
+
+def in_own_shared_memory(size):
+    """Run a test with a /dev/shm of its own; ``size`` as mount takes it: '64m'."""
+    return _in_own('--mount', 'mount', [f'mount -t tmpfs -o size={size} tmpfs /dev/shm'])
+
+
+def _in_own(kind, tool, steps):
+    """Run a test in a namespace of its own, of a kind of unshare(1), after these steps."""
 
     def decorate(test):
         @functools.wraps(test)
@@ -132,22 +145,21 @@ def in_own_network(*addresses):
             if os.environ.get(INSIDE) == str(os.getpid()):
                 test()
             else:
-                _run_in_a_namespace(f'{inspect.getfile(test)}::{test.__name__}', addresses)
+                name = f'{inspect.getfile(test)}::{test.__name__}'
+                _run_in_a_namespace(name, kind, tool, steps)
 
         return run
 
     return decorate
 
 
-def _run_in_a_namespace(test, addresses):
-    if not (shutil.which('unshare') and shutil.which('ip')):
-        pytest.skip('unshare (util-linux) or ip (iproute2) is not installed')
-    unshare = ['unshare', '--net'] + (['--map-root-user'] if os.geteuid() else [])
+def _run_in_a_namespace(test, kind, tool, steps):
+    if not (shutil.which('unshare') and shutil.which(tool)):
+        pytest.skip(f'unshare (util-linux) or {tool} is not installed')
+    unshare = ['unshare', kind] + (['--map-root-user'] if os.geteuid() else [])
     if subprocess.run([*unshare, 'true'], capture_output=True).returncode:
-        pytest.skip('this machine does not let us make a network namespace')
-    steps = ['ip link set lo up', 'ip route add 224.0.0.0/4 dev lo']
-    steps += [f'ip address add {address}/24 dev lo' for address in addresses]
-    steps += [f'export {INSIDE}=$$', 'exec "$@"']
+        pytest.skip('this machine does not let us make a namespace')
+    steps = [*steps, f'export {INSIDE}=$$', 'exec "$@"']
     command = [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider', test]
     done = subprocess.run(
         [*unshare, 'sh', '-c', ' && '.join(steps), 'sh', *command],

@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent / PACKAGE
-LEAVES = {'errors', 'complaints', 'config', 'velocity', 'tasks'}
+LEAVES = {'errors', 'complaints', 'config', 'files', 'tasks', 'velocity'}
 ROBOT = LEAVES | {'protocol'}  # what knows the robot's protocol, and nothing of a network
 SIM_ROOT = {'sim.pose', 'sim.options'}
 ROS = {
@@ -22,6 +22,7 @@ RULES = {
     'errors': (set(), set()),
     'complaints': (set(), set()),
     'config': ({'errors'}, set()),
+    'files': ({'errors'}, set()),
     'velocity': ({'errors'}, set()),
     'tasks': (set(), {'async_timeout'}),
     'protocol': ({'errors'}, {'numpy', 'lz4', 'cryptography'}),
@@ -44,7 +45,7 @@ RULES = {
     ),
     'sim.__main__': ({'protocol', 'sim.brain', 'sim.wire', 'sim.options'}, set()),
 }
-PURE = LEAVES - {'complaints', 'tasks'} | {'protocol', 'sim.body', 'sim.pose'}
+PURE = LEAVES - {'complaints', 'files', 'tasks'} | {'protocol', 'sim.body', 'sim.pose'}
 IMPURE_STDLIB = {'asyncio', 'threading', 'socket', 'time', 'os', 'subprocess', 'logging'}
 DOORS = {
     'unitree_webrtc_connect': {'link/channel.py'},

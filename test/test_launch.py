@@ -46,6 +46,22 @@ service.include_launch_description(LaunchDescription([
 sys.exit(service.run())
 """
 
+BOTH = """
+from launch import LaunchDescription
+from launch.actions import GroupAction, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+def generate_launch_description():
+    return LaunchDescription([
+        GroupAction([
+            IncludeLaunchDescription(
+                PythonLaunchDescriptionSource({sim!r}),
+                launch_arguments={{'robot_ip': ip, 'namespace': f'dog{{n}}'}}.items(),
+            )
+        ])
+        for n, ip in enumerate({ips!r})
+    ])
+"""
+
 
 @contextlib.contextmanager
 def launched(name, *arguments, log):
@@ -118,7 +134,14 @@ def test_a_launch_file_describes_its_arguments(name):
     declared = arguments(name)
     assert set(declared) == {
         *('connection_method', 'robot_ip', 'serial_number', 'credentials_file'),
-        *('frame_prefix', 'base_frame', 'namespace', 'params_file', 'autostart'),
+        *(
+            'frame_prefix',
+            'base_frame',
+            'publish_static_tf',
+            'namespace',
+            'params_file',
+            'autostart',
+        ),
     }
     assert all(each.description and each.default_value for each in declared.values())
 
@@ -132,8 +155,49 @@ def test_the_simulated_robot_is_driven_in_a_namespace_until_ctrl_c(state_of, tmp
         assert output.count('process has finished cleanly') == 2, output
 
 
-def test_without_autostart_the_node_stays_unconfigured(state_of, tmp_path):
-    with launched('driver.launch.py', 'autostart:=false', log=tmp_path) as started:
+def test_the_simulated_robot_is_included_twice_each_in_a_group_of_its_own(state_of, tmp_path):
+    both = tmp_path / 'both.launch.py'
+    both.write_text(
+        BOTH.format(sim=str(FOLDER / 'sim.launch.py'), ips=(free_address(), free_address()))
+    )
+    with launched(both, log=tmp_path) as started:
+        for name in ('/dog0/go2_driver', '/dog1/go2_driver'):
+            wait_until(lambda name=name: state_of(name) == 'active')
+        status, _, output = interrupt(started)
+        assert status == 0
+        assert output.count('process has finished cleanly') == 4, output
+
+
+@pytest.mark.parametrize('text', ['True', 'true', '1'])
+def test_autostart_is_written_as_elsewhere(tmp_path, text):
+    given = (f'robot_ip:={free_address()}', f'autostart:={text}')
+    with launched('driver.launch.py', *given, log=tmp_path) as started:
+        wait_for_output(started, 'go2_driver is not active yet')
+
+
+@pytest.mark.parametrize(
+    ('argument', 'complaint'),
+    [
+        ('autostart:=maybe', "autostart: expected true or false, got 'maybe'"),
+        ('params_file:=/no/mine.yaml', "expected a file, there is none at '/no/mine.yaml'"),
+        ('params_file:={}', 'got something else: Sequences can only be values and not keys'),
+    ],
+)
+@pytest.mark.parametrize('name', ['driver.launch.py', 'sim.launch.py'])
+def test_a_bad_argument_is_one_line_and_nothing_starts(tmp_path, name, argument, complaint):
+    broken = tmp_path / 'broken.yaml'
+    broken.write_text('/**: [')
+    with launched(name, argument.format(broken), log=tmp_path) as started:
+        wait_until(lambda: (read_output(started), started.poll() is not None)[1])
+        assert started.returncode == 1
+        assert complaint in started.text
+        assert started.text.count('ERROR') == 1
+        assert 'process started' not in started.text
+
+
+@pytest.mark.parametrize('text', ['false', 'False', '0'])
+def test_without_autostart_the_node_stays_unconfigured(state_of, tmp_path, text):
+    with launched('driver.launch.py', f'autostart:={text}', log=tmp_path) as started:
         assert state_of('/go2_driver') == 'unconfigured'
         assert interrupt(started)[0] == 0
 
@@ -154,7 +218,7 @@ def test_without_autostart_a_robot_that_is_away_is_named_with_what_to_do(change,
         assert change('/go2_driver', Transition.TRANSITION_CONFIGURE)
         what_to_do = 'go2_driver is not active: when the robot can be reached'
         wait_until(lambda: what_to_do in read_output(started), step=activate_in_vain)
-        assert f'activate failed: robot {ip}' in started.text
+        wait_for_output(started, f'activate failed: robot {ip}')
 
 
 def test_a_robot_that_comes_late_is_found_and_a_deactivation_is_respected(

@@ -20,7 +20,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text()
 FIELDS = {field.name: field for field in dataclasses.fields(DriverConfig)}
 CHOICES = {each for field in FIELDS.values() for each in field.metadata['choices'] or ()}
-TF = ('/tf', 'tf2_msgs/TFMessage')  # a row only where tf2_msgs is installed
+# What is only there where tf2_msgs is installed.
+TF = {('/tf', 'tf2_msgs/TFMessage'), ('/tf_static', 'tf2_msgs/TFMessage')}
 OF_RCLPY = {'/parameter_events', '/rosout', '~/transition_event'}
 
 # Names with an underscore, or with a value behind :=, that are no parameters of the driver.
@@ -30,7 +31,10 @@ OTHERS = {
         for file in ROOT.glob('launch/*.py')
         for name in re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", file.read_text())
     },
-    'topics and frames': {'joint_states', 'battery_state', 'foot_force', 'base_link', 'cmd_vel'},
+    'topics and frames': {
+        *('joint_states', 'battery_state', 'foot_force', 'cmd_vel'),
+        *('base_link', 'camera_link', 'frame_id'),
+    },
     'libraries': {'unitree_webrtc_connect'},
     'executables': {'sim_robot', 'check_aiortc'},
     'of ROS': {'qos_overrides'},
@@ -89,7 +93,7 @@ def names_of(node, endpoints):
 
 def test_the_table_of_published_topics_lists_what_the_code_publishes():
     listed = [(quoted(row[0])[0], quoted(row[1])[0]) for row in table('Topics', 'published')]
-    rows = {(row.topic, of_ros(row.message_type)) for row in PUBLICATIONS} | {TF}
+    rows = {(row.topic, of_ros(row.message_type)) for row in PUBLICATIONS} | TF
     assert len(listed) == len(set(listed))
     assert set(listed) - rows == {
         ('/diagnostics', 'diagnostic_msgs/DiagnosticArray'),
@@ -110,7 +114,7 @@ def test_the_source_of_a_published_topic_is_the_one_it_is_made_of():
 def test_a_configured_node_has_the_topics_that_are_listed(node):
     listed = {(quoted(row[0])[0], quoted(row[1])[0]) for row in table('Topics', 'published')}
     relative = {(f'/{name}' if name[0] not in '/~' else name, kind) for name, kind in listed}
-    assert names_of(node, node.publishers) | {TF} == relative
+    assert names_of(node, node.publishers) | TF == relative
     subscribed = {(quoted(row[0])[0], quoted(row[1])[0]) for row in table('Topics', 'subscribed')}
     relative = {(f'/{name}' if name[0] not in '/~' else name, kind) for name, kind in subscribed}
     assert names_of(node, node.subscriptions) == relative
@@ -173,5 +177,5 @@ def test_every_value_given_at_a_launch_is_one_of_an_argument_or_parameter():
 
 def test_the_demo_shows_every_topic():
     demo = (ROOT / 'demo' / 'demo.py').read_text()
-    for topic in ('/diagnostics', '/tf', *(row.topic for row in PUBLICATIONS)):
+    for topic in ('/diagnostics', '/tf', '/tf_static', *(row.topic for row in PUBLICATIONS)):
         assert f"Row('{topic}'" in re.sub(r'\(\s+', '(', demo), topic

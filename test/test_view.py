@@ -377,3 +377,8 @@ def test_the_driver_takes_its_base_frame_from_another_model(launched, tmp_path):
     driver = parameters(launched(f'urdf:={file}')['driver'])
     assert driver['base_frame'] == 'base'
     assert driver['frame_prefix'] == ''
+    assert driver['publish_static_tf'] is True, 'that model has no camera'
+
+
+def test_the_frames_on_the_body_come_from_the_model_alone(launched):
+    assert parameters(launched('frame_prefix:=dog/')['driver'])['publish_static_tf'] is False

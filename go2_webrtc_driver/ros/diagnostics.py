@@ -11,6 +11,7 @@ from ..protocol.state import LowState, SportModeState
 from ..protocol.topics import Mode
 from ..session.lasting import Status
 from .conversions import JOINT_NAMES, to_header
+from .shared_memory import SharedMemory
 
 LOW_BATTERY = 0.2  # of the charge
 HOT_MOTOR = 80.0  # degree Celsius; a guess, below the vendor's protection
@@ -38,18 +39,23 @@ class Diagnostics:
         self.loss = ''
         self._node_name = node_name
 
-    def array(self, status: Status | None, stamp: Time) -> DiagnosticArray:
+    def array(
+        self, status: Status | None, stamp: Time, shared_memory: SharedMemory | None = None
+    ) -> DiagnosticArray:
         """
         Return everything there is to tell.
 
         Args:
             status: of the session; None: the node is not active.
             stamp: time of the array.
+            shared_memory: through which pictures go; None: not known.
         """
-        if status is None:
-            return self._array([self._inactive()], stamp)
-        statuses = [self._connection(status), self._streams(status)]
-        if status.connected:
+        statuses = [self._connection(status) if status else self._inactive()]
+        if shared_memory is not None:
+            statuses.append(self._status('shared memory', *shared_memory.state()))
+        if status is not None:
+            statuses.append(self._streams(status))
+        if status is not None and status.connected:
             statuses.append(self._robot(status))
         return self._array(statuses, stamp)
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
-import os
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import rclpy
@@ -20,6 +18,7 @@ from rclpy.signals import SignalHandlerOptions
 from .exit import Exit
 from .log_bridge import PACKAGE
 from .node import Go2Driver, share_directory
+from .shared_memory import use_large_shared_memory
 
 logger = logging.getLogger(PACKAGE)  # __name__ is __main__ where this runs as a module
 
@@ -29,21 +28,21 @@ SWITCH_INTERVAL = 0.0005
 M_ARENA_MAX, ARENAS = -8, 2  # of mallopt(3)
 POLL = 0.1  # s, within which the main thread notices a signal; the robot is stopped before
 TRANSITION_TIMEOUT = 1.0  # s, for one to end whose session was ended
-PROFILE_VARIABLES = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the node until a signal to stop, a crash, or its own end; return the exit status."""
     share_heaps()
     sys.setswitchinterval(SWITCH_INTERVAL)
-    profile = use_large_shared_memory()
+    shared_memory = use_large_shared_memory(share_directory() / 'config')
     # Not rclpy's own handlers: they shut the context down while the robot still walks.
     rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
     leaving = Exit()
     node = Go2Driver()
     leaving.stop_robot = node.stop
-    if profile is not None:
-        logger.info('Fast DDS profile for large messages: %s', profile)
+    node.shared_memory = shared_memory
+    if shared_memory is not None:
+        shared_memory.tell()
     gc.freeze()  # what is there by now stays: no collection has to look at it again
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -53,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         leaving.begin()
         _shut_down(node, executor)
+        gc.unfreeze()  # what is frozen at the exit keeps Fast DDS 3's participant, and its segment
     leaving.status = 1 if node.finished else 0
     return leaving.status
 
@@ -65,26 +65,6 @@ def share_heaps() -> None:
     """
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, ARENAS)
-
-
-def use_large_shared_memory() -> Path | None:
-    """
-    Let Fast DDS carry raw images to every subscriber on this machine.
-
-    Its defaults lose most 2.7 MB samples on the way to best-effort subscribers. Nothing
-    is changed where the user has a profile of their own, or another middleware.
-
-    Returns:
-        The profile now in use; None if nothing was changed.
-    """
-    rmw = os.environ.get('RMW_IMPLEMENTATION', 'rmw_fastrtps_cpp')
-    chosen = any(os.environ.get(name) for name in PROFILE_VARIABLES)
-    if chosen or not rmw.startswith('rmw_fastrtps'):
-        return None
-    profile = share_directory() / 'config' / 'fastdds.xml'
-    for name in PROFILE_VARIABLES:
-        os.environ[name] = str(profile)
-    return profile
 
 
 def _shut_down(node: Go2Driver, executor: Any) -> None:

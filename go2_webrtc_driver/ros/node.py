@@ -23,11 +23,13 @@ from ..session.lasting import Status
 from ..signaling.credentials import load_credentials
 from ..signaling.methods import signaling_factory
 from . import log_bridge
-from .calibration import load_calibration
+from .calibration import load_calibrations
 from .diagnostics import Diagnostics
+from .overrides import check_qos_overrides, warn_of_unknown
 from .parameters import Parameters
-from .publications import HAS_TF, Context
+from .publications import HAS_TF
 from .setup import Setup
+from .shared_memory import SharedMemory
 from .transitions import Transitions
 
 logger = logging.getLogger(__name__)
@@ -74,12 +76,14 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     Attributes:
         finished: whether the process should exit, with status 1: the session ended with a bug,
             or ``on_link_lost`` says so.
+        shared_memory: through which pictures go, as far as the process knows.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         """Declare the parameters; ``kwargs`` are those of ``rclpy.node.Node``."""
         super().__init__(NODE_NAME, **kwargs)
         self.finished = False
+        self.shared_memory: SharedMemory | None = None
         self._setup: Setup | None = None
         self._is_stopping = False
         self._bridge = log_bridge.attach(self.get_logger())
@@ -103,18 +107,20 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def on_configure(self) -> None:
         """Read the parameters and make everything but traffic to the robot."""
         config = self._ros_parameters.read()
+        check_qos_overrides(self)
         credentials = load_credentials(config.credentials_file, os.environ)
         aiortc_patch.apply()
         signaling = signaling_factory(config, credentials)
-        context = Context(config, [load_calibration(each) for each in _calibration_files(config)])
+        calibrations = load_calibrations(config.camera_info_file, share_directory() / 'config')
         self._diagnostics.hardware_id = config.serial_number or config.robot_ip
         if config.publish_tf and not HAS_TF:
             logger.warning('tf2_msgs is not installed: nothing is published on /tf')
         self._setup = self._transitions.in_executor(
             lambda: Setup(
-                self, config, context, signaling, self._tell, self._on_lost, self._on_crash
+                self, config, calibrations, signaling, self._tell, self._on_lost, self._on_crash
             )
         )
+        warn_of_unknown(self)
 
     @transition
     def on_activate(self) -> None:
@@ -193,7 +199,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
         """Publish the diagnostics of a session; called on its loop's thread."""
         self._status = status
         stamp = self.get_clock().now().to_msg()
-        self._diagnostics_publisher.publish(self._diagnostics.array(status, stamp))
+        array = self._diagnostics.array(status, stamp, self.shared_memory)
+        self._diagnostics_publisher.publish(array)
 
     def _tell_what_no_session_tells(self) -> None:
         """Publish the diagnostics while the node is not active, or its loop stands still."""
@@ -223,13 +230,6 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def _on_new_config(self, config: DriverConfig) -> None:
         if self._setup is not None:
             self._setup.reconfigure(config)
-
-
-def _calibration_files(config: DriverConfig) -> list[Path]:
-    if config.camera_info_file:
-        return [Path(config.camera_info_file)]
-    folder = share_directory() / 'config'
-    return [folder / f'camera_{size}.yaml' for size in ('1280x720', '1920x1080')]
 
 
 def share_directory() -> Path:

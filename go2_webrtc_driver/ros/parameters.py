@@ -71,11 +71,13 @@ class Parameters:
 
     def _on_set(self, parameters: Iterable[Parameter]) -> SetParametersResult:
         changes = {each.name: each.value for each in parameters if each.name in FIELDS}
+        now = self._values()
         fixed = [name for name in changes if not FIELDS[name].metadata['live']]
+        fixed = [name for name in fixed if changes[name] != now[name]]
         if fixed and self._is_configured():
             return _refused(f'{fixed[0]}: takes effect at configure; clean up the node first')
         try:
-            config = DriverConfig(**{**self._values(), **changes})
+            config = DriverConfig(**{**now, **changes})
         except ConfigError as error:
             return _refused(str(error))
         for name in changes:

@@ -48,6 +48,8 @@ except ImportError:  # not on PyPI
 HAS_TF = TFMessage is not None
 POSE, SPORT = Topic.ROBOT_POSE.value, Topic.SPORT_MODE_STATE.value
 LONGEST_APART = 0.5  # s, between two samples that make one message; they come at 20 Hz
+LONGEST_HELD = 3.0  # s, for which joint angles count; the robot tells them once a second
+HELD = 'held'  # frame_id of joint angles that are older than their stamp
 LOW, VOXELS = Topic.LOW_STATE.value, Topic.VOXEL_MAP.value
 
 
@@ -95,6 +97,7 @@ class Publication:
         message_type: ROS message class.
         convert: makes the message from (sample, stamp, context); None: nothing to say yet.
         needs: other sources whose newest sample ``convert`` looks at.
+        also: other sources whose samples make a message too, if they come for another reason.
         costly: made only while somebody subscribes.
     """
 
@@ -103,6 +106,7 @@ class Publication:
     message_type: type
     convert: Callable[[Any, Time, Context], Any]
     needs: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     costly: bool = False
 
 
@@ -139,8 +143,12 @@ def _imu(state: Any, stamp: Time, context: Context) -> Imu:
     return to_imu(state.imu, context.header(stamp, 'imu_frame'))
 
 
-def _joint_state(state: Any, stamp: Time, context: Context) -> JointState:
-    return to_joint_state(state, to_header(stamp, ''))
+def _joint_state(sample: Any, stamp: Time, context: Context) -> JointState | None:
+    """Return the angles, also with a pose: the legs come once a second, and go with the body."""
+    state = context.latest.get(LOW)
+    if state is None or age(context.stamps[LOW], to_nanoseconds(stamp)) > LONGEST_HELD:
+        return None
+    return to_joint_state(state, to_header(stamp, '' if sample is state else HELD))
 
 
 def _battery_state(state: Any, stamp: Time, context: Context) -> BatteryState:
@@ -170,7 +178,7 @@ PUBLICATIONS: tuple[Publication, ...] = (
     Publication(POSE, 'odom', Odometry, _odometry, needs=(SPORT,)),
     *((Publication(POSE, '/tf', TFMessage, _transform),) if HAS_TF else ()),
     Publication(SPORT, 'imu/data', Imu, _imu),
-    Publication(LOW, 'joint_states', JointState, _joint_state),
+    Publication(LOW, 'joint_states', JointState, _joint_state, also=(POSE,)),
     Publication(LOW, 'battery_state', BatteryState, _battery_state),
     Publication(LOW, 'foot_force', Float32MultiArray, _foot_force),
     Publication(VOXELS, 'points', PointCloud2, _points, costly=True),

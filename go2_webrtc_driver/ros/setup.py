@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -25,8 +25,10 @@ from ..session.session import RobotSession
 from ..signaling.methods import SignalingFactory
 from ..velocity import STOP, Velocity
 from .ages import Ages, clocks
+from .calibration import Calibration
 from .conversions import to_velocity
 from .event_loop_thread import EventLoopThread
+from .mounts import publish_mounts
 from .publications import ALWAYS, PUBLICATIONS, Context, Publication, publisher_qos, wanted_sources
 from .services import Services
 from .stamps import Stamps
@@ -56,7 +58,7 @@ class Setup:
         self,
         node: Any,
         config: DriverConfig,
-        context: Context,
+        calibrations: Sequence[Calibration],
         signaling: SignalingFactory,
         tell: Callable[[Status | None], None],
         lost: Callable[[str], None],
@@ -68,7 +70,7 @@ class Setup:
         Args:
             node: the rclpy node.
             config: its parameters.
-            context: of the conversions, with nothing heard of the robot yet.
+            calibrations: of the camera, each for a size of its pictures.
             signaling: makes the way to the robot for one attempt.
             tell: called on the loop's thread with each status; None: not active any more.
             lost: called there when a lost link is not to be opened again, with the reason.
@@ -76,7 +78,7 @@ class Setup:
         """
         self._node = node
         self._config = config
-        self._context = context
+        self._context = Context(config, calibrations)
         self._signaling = signaling
         self._tell = tell
         self._lost = lost
@@ -89,6 +91,7 @@ class Setup:
         self._wanted = ALWAYS
         self._loop = EventLoopThread('go2', crashed)
         self._publishers = [(row, self._create_publisher(row)) for row in PUBLICATIONS]
+        self._mounts = publish_mounts(node, config)
         self._subscription = self._subscribe()
         self._services = Services(node, config, self.submit)
 
@@ -153,6 +156,8 @@ class Setup:
         """Destroy what was made of the node; the loop has ended: it publishes no more."""
         for _, publisher in self._publishers:
             self._node.destroy_lifecycle_publisher(publisher)
+        if self._mounts is not None:
+            self._node.destroy_publisher(self._mounts)
         self._node.destroy_subscription(self._subscription)
         self._services.destroy()
 
@@ -250,9 +255,9 @@ class Setup:
         stamp = self._stamps.next(sample.source)
         self._context.note(sample.source, sample.value, stamp)
         for row, publisher in self._publishers:
-            if row.source != sample.source or (
-                row.costly and not publisher.get_subscription_count()
-            ):
+            if sample.source not in (row.source, *row.also):
+                continue
+            if row.costly and not publisher.get_subscription_count():
                 continue
             message = row.convert(sample.value, stamp, self._context)
             if message is not None:

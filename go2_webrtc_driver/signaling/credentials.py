@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from ..errors import ConfigError
+from ..files import read_bounded
 
 LARGEST_FILE = 64 * 1024  # bytes
 SHORTEST_REDACTED = 4  # characters; to blot out shorter ones would only garble texts
@@ -98,19 +99,11 @@ def load_credentials(path: str, environment: Mapping[str, str]) -> Credentials:
 
 def _read(path: str) -> str:
     try:
-        with open(os.path.expanduser(path), encoding='utf-8', opener=_open_at_once) as file:
-            _check_owner(path, os.fstat(file.fileno()))
-            return file.read(LARGEST_FILE + 1)
-    except (OSError, ValueError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) else 'it is not UTF-8 text'
-        raise ConfigError(f'credentials_file {path}: cannot be read: {reason}') from None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file; a pipe would wait for who writes into it."""
-    return os.open(path, flags | os.O_NONBLOCK)
+        text, status = read_bounded(path, LARGEST_FILE)
+    except ConfigError as error:
+        raise ConfigError(f'credentials_file {path}: {error}') from None
+    _check_owner(path, status)
+    return text
 
 
 def _check_text(name: str, value: str) -> None:
@@ -122,8 +115,6 @@ def _check_text(name: str, value: str) -> None:
 
 def _check_owner(path: str, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
-    if not stat.S_ISREG(status.st_mode):
-        raise ConfigError(f'credentials_file {path}: expected a regular file')
     if status.st_uid not in (os.geteuid(), 0) or mode & 0o077:
         raise ConfigError(
             f'credentials_file {path}: expected a file that only its owner, us, can read '
@@ -133,8 +124,6 @@ def _check_owner(path: str, status: os.stat_result) -> None:
 
 def _parse(path: str, text: str) -> dict[str, str]:
     """Read ``name: value`` lines; the errors never show a value."""
-    if len(text) > LARGEST_FILE:
-        raise ConfigError(f'credentials_file {path}: expected at most {LARGEST_FILE} bytes')
     try:
         content = yaml.load(text, yaml.BaseLoader) or {}  # every value as text
     except (yaml.YAMLError, RecursionError) as error:

@@ -6,7 +6,6 @@ import pytest
 from av import VideoFrame
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist
-from rclpy.serialization import serialize_message
 
 from go2_webrtc_driver.errors import ConfigError, InvalidCommand
 from go2_webrtc_driver.protocol.state import Imu, RobotPose, SportModeState
@@ -37,13 +36,13 @@ def test_a_picture_becomes_an_image_of_the_encoding(encoding, step, pixel):
 
 
 @pytest.mark.parametrize('encoding', ['bgr8', 'rgb8', 'mono8'])
-def test_our_image_is_byte_for_byte_the_one_of_cv_bridge(encoding):
+def test_our_image_is_the_one_of_cv_bridge(encoding):
     if conversions.CvBridge is None:
         pytest.skip('cv_bridge is not installed: PyPI has no build of it')
     pixels = red_frame().to_ndarray(format=conversions.PIXEL_FORMATS[encoding])
     ours = conversions.image_of_pixels(pixels, encoding, HEADER)
     theirs = conversions.image_by_cv_bridge(pixels, encoding, HEADER)
-    assert serialize_message(ours) == serialize_message(theirs)
+    assert ours == theirs  # not their CDR: what pads it is whatever was in memory
 
 
 def test_pixels_are_copied_once_into_an_array():

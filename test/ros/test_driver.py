@@ -1,5 +1,6 @@
 """The driver as a process over real DDS, against the simulated robot as another one."""
 
+import dataclasses
 import json
 import re
 import signal
@@ -22,12 +23,19 @@ from driver_process import (
     walk,
 )
 from lifecycle_msgs.msg import State
-from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters
+from rcl_interfaces.msg import Parameter as Dumped
+from rcl_interfaces.srv import (
+    DescribeParameters,
+    GetParameters,
+    ListParameters,
+    SetParameters,
+)
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from remote import LOGIN, SERIAL, TURN_PASSWORD, cloud_arguments, coturn, needs_coturn
 from sensor_msgs.msg import CameraInfo, Image
 from support import free_address, interrupt, process, read_output, wait_for_output
 
+from go2_webrtc_driver.config import DriverConfig
 from go2_webrtc_driver.protocol.topics import SportApi
 from go2_webrtc_driver.sim.world import frame_mark
 
@@ -235,7 +243,7 @@ def test_a_lost_robot_comes_back_by_itself(user):
         ("robot_ip:=''", "expected the robot's robot_ip or serial_number, both are empty"),
         ('connection_method:=remote', 'connection_method remote: expected serial_number'),
         ('credentials_file:=/none.yaml', 'credentials_file /none.yaml: cannot be read'),
-        ('camera_info_file:=/none.yaml', 'camera_info_file: cannot read /none.yaml'),
+        ('camera_info_file:=/none.yaml', 'camera_info_file /none.yaml: cannot be read'),
     ],
 )
 def test_a_bad_parameter_fails_configure_with_one_line_that_names_it(user, parameter, complaint):
@@ -296,6 +304,52 @@ def test_qos_overrides_work(user, robot_ip):
         request = GetParameters.Request(names=[name])
         values = user.call(GetParameters, 'get_parameters', request).values
         assert values[0].integer_value == 3
+
+
+@pytest.mark.parametrize(
+    ('topic', 'policy', 'value', 'complaint'),
+    [
+        ('odom.publisher', 'reliability', 'relaible', 'expected one of system_default, reliable'),
+        ('odom.publisher', 'reliability', '3', 'expected one of system_default, reliable'),
+        ('odom.publisher', 'history', 'keep_lots', 'expected one of system_default, keep_last'),
+        ('odom.publisher', 'depth', 'many', "expected a whole number to 10000, got 'many'"),
+        ('odom.publisher', 'depth', '-1', 'expected a whole number to 10000, got -1'),
+        ('cmd_vel.subscription', 'depth', '1.5', 'expected a whole number to 10000, got 1.5'),
+    ],
+)
+def test_a_bad_qos_override_is_one_line_that_names_it(user, topic, policy, value, complaint):
+    name = f'qos_overrides./{user.space}/{topic}.{policy}'
+    with driver(user, '127.0.0.1', f'{name}:={value}') as started:
+        assert not user.transition(CONFIGURE)
+        assert user.state() == State.PRIMARY_STATE_UNCONFIGURED
+        wait_for_output(started, f'configure failed: {name}: {complaint}')
+        assert 'Traceback' not in read_output(started)
+
+
+def test_a_misspelt_parameter_is_named_with_the_nearest_one(user):
+    misspelt = f'qos_overrides./{user.space}/odom.publisher.dept'
+    given = ('command_timout:=1.0', f'{misspelt}:=1', 'zzz:=1', 'use_sim_time:=false')
+    with driver(user, '127.0.0.1', *given) as started:
+        assert user.transition(CONFIGURE)
+        wait_for_output(started, 'not parameters of this node, ignored: ')
+        lines = [line for line in read_output(started).splitlines() if 'ignored' in line]
+    assert len(lines) == 1
+    assert lines[0].endswith(
+        'command_timout (did you mean command_timeout?); '
+        f'{misspelt} (did you mean {misspelt}h?); zzz'
+    )
+
+
+def test_parameters_that_do_not_change_are_taken_as_they_are(user):
+    fields = [each.name for each in dataclasses.fields(DriverConfig)]
+    with driver(user, '127.0.0.1'):
+        assert user.transition(CONFIGURE)
+        values = user.call(GetParameters, 'get_parameters', GetParameters.Request(names=fields))
+        dump = [Dumped(name=n, value=v) for n, v in zip(fields, values.values, strict=True)]
+        request = SetParameters.Request(parameters=dump)
+        results = user.call(SetParameters, 'set_parameters', request).results
+        assert [each.reason for each in results if not each.successful] == []
+        assert not set_parameter(user, 'robot_ip', '127.0.0.2').successful
 
 
 def test_a_transition_that_the_state_does_not_have_is_refused_and_harmless(user):

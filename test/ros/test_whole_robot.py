@@ -220,7 +220,7 @@ def test_the_compressed_picture_is_the_camera_s(messages):
 
 def test_diagnostics_tell_of_connection_streams_and_robot(heard):
     _, statuses = heard
-    assert set(statuses) == {'connection', 'streams', 'robot'}
+    assert set(statuses) == {'connection', 'shared memory', 'streams', 'robot'}
     assert {each.level for each in statuses.values()} == {DiagnosticStatus.OK}
     assert {each.hardware_id[:4] for each in statuses.values()} == {'127.'}
     assert statuses['connection'].message == 'connected'
