@@ -7,7 +7,7 @@ NAME = 'go2_webrtc_driver'
 HERE = Path(__file__).resolve().parent  # colcon --symlink-install runs a link to this file
 
 
-def requirements(kind=''):
+def requirements(kind: str = '') -> list[str]:
     lines = (HERE / f'requirements{kind}.txt').read_text().splitlines()
     return [line for line in lines if line and not line.startswith('#')]
 
@@ -35,7 +35,7 @@ setup(
     entry_points={
         'console_scripts': [
             'check_aiortc = go2_webrtc_driver.checks.check_aiortc:main',
-            'driver = go2_webrtc_driver.ros.main:main',
+            'driver = go2_webrtc_driver.start:main',
             'sim_robot = go2_webrtc_driver.sim.__main__:main',
         ],
     },

@@ -19,7 +19,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from .exit import Exit
 from .log_bridge import PACKAGE
-from .node import Go2Driver, share_directory
+from .node import Go2Driver
+from .share import share_directory
 
 logger = logging.getLogger(PACKAGE)  # __name__ is __main__ where this runs as a module
 

@@ -11,13 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..config import DriverConfig
-from ..errors import ConfigError, Go2Error
+from ..errors import Go2Error
 from ..link import aiortc_patch
 from ..session.lasting import Status
 from ..signaling.credentials import load_credentials
@@ -28,6 +27,7 @@ from .diagnostics import Diagnostics
 from .parameters import Parameters
 from .publications import HAS_TF, Context
 from .setup import Setup
+from .share import share_directory
 from .transitions import Transitions
 
 logger = logging.getLogger(__name__)
@@ -230,14 +230,3 @@ def _calibration_files(config: DriverConfig) -> list[Path]:
         return [Path(config.camera_info_file)]
     folder = share_directory() / 'config'
     return [folder / f'camera_{size}.yaml' for size in ('1280x720', '1920x1080')]
-
-
-def share_directory() -> Path:
-    """Return where the package's files are installed, or the checkout it runs from."""
-    try:
-        return Path(get_package_share_directory('go2_webrtc_driver'))
-    except (PackageNotFoundError, OSError):  # not installed, or no ament environment
-        checkout = Path(__file__).resolve().parents[2]
-        if not (checkout / 'config').is_dir():
-            raise ConfigError(f'expected the config files in {checkout}, found none') from None
-        return checkout
