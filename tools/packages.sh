@@ -12,7 +12,7 @@ readonly HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly BASE=$("${1:-python3}" -ISc 'import sys; print(sys._base_executable)')
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-readonly SOURCE=$work/source VENV=$work/venv LOG=$work/log
+readonly SOURCE=$work/source VENV=$work/venv LOG=$work/said.txt
 
 main() {
     git clone --quiet "$HERE" "$SOURCE"

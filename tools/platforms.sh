@@ -128,8 +128,9 @@ workspace_commands() {
     local packages
     packages=$(sed -n 's#.*_depend>\(python3-[^<]*\|portaudio[^<]*\)<.*#\1#p' "$HERE/package.xml")
     echo "set -e
-        apt-get install --yes -qq --no-install-recommends colcon gcc g++ libc6-dev python3-dev \
-            libgl1 libglib2.0-0 $(echo $packages) >/dev/null
+        apt-get install --yes -qq --no-install-recommends colcon \
+            python3-colcon-{ros,package-selection,recursive-crawl,bash} \
+            gcc libc6-dev python3-dev $(echo $packages) >/dev/null
         mkdir -p $WORKSPACE/src && cp -r $CHECKOUT $WORKSPACE/src/ && cd $WORKSPACE
         rm -rf src/*/.venv src/*/install src/*/build
         set -x"
