@@ -185,3 +185,4 @@ if [[ ${IN_NAMESPACES:-} != yes ]]; then
     IN_NAMESPACES=yes exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
 main "$@"
+exit
