@@ -76,6 +76,8 @@ copy_settings() {
 }
 
 mount_all() {
+    # A root that is no mount point itself would not let the tests have mounts of their own.
+    mount --bind "$root" "$root"
     mount -t proc proc "$root/proc"
     mount --rbind /sys "$root/sys"
     mount --rbind /dev "$root/dev"
@@ -97,12 +99,8 @@ local_sources() {
 }
 
 remove_system() {
-    umount --recursive --lazy "$root/proc" "$root/sys" "$root/dev" 2>/dev/null || true
-    local each
-    for each in $(local_sources); do
-        umount --recursive --lazy "$root$each" 2>/dev/null || true
-    done
-    ! findmnt --noheadings --list --output TARGET | grep -q "^$root/" ||
+    umount --recursive --lazy "$root" 2>/dev/null || true
+    ! findmnt --noheadings --list --output TARGET | grep -qE "^$root(/|$)" ||
         { echo "still mounted below $root" >&2 && exit 1; }
     rm -rf --one-file-system "$root"
 }
