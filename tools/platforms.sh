@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Run what the README promises in bare Debian systems, and print a table of what came of it.
 #
-#   tools/platforms.sh [--keep] [--in FOLDER] [SUITE...]     bookworm, trixie and sid by default
+#   tools/platforms.sh [--keep] [--in FOLDER] [--only TRIES] [SUITE...]
+#
+# SUITE: bookworm, trixie and sid by default. TRIES: 'demo test workspace packages' by default.
 #
 # As root, on a Debian or Ubuntu with debootstrap; 10 to 20 min a system, 4 GB of disk. Each
 # system is made by debootstrap in FOLDER (${TMPDIR:-/tmp}/go2-platforms), with what the README
@@ -15,7 +17,7 @@ set -euo pipefail
 readonly HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 readonly DEMO_SECONDS=15
 readonly CHECKOUT=/root/go2_webrtc_driver WORKSPACE=/root/ros2_ws
-keep='' folder=${TMPDIR:-/tmp}/go2-platforms suites=()
+keep='' folder=${TMPDIR:-/tmp}/go2-platforms only='demo test workspace packages' suites=()
 
 main() {
     parse "$@"
@@ -35,7 +37,8 @@ parse() {
         case $1 in
             --keep) keep=yes ;;
             --in) folder=$2 && shift ;;
-            -*) sed -n '2,4s/^# \?//p' "${BASH_SOURCE[0]}" && exit 2 ;;
+            --only) only=$2 && shift ;;
+            -*) sed -n '2,6s/^# \?//p' "${BASH_SOURCE[0]}" && exit 2 ;;
             *) suites+=("$1") ;;
         esac
         shift
@@ -46,6 +49,7 @@ parse() {
 make_system() {
     say "debootstrap $suite"
     remove_system
+    rm -f "$folder/$suite".*.log
     debootstrap --variant=minbase --include=ca-certificates,git,make \
         "$suite" "$root" "$(mirror)" >"$folder/$suite.debootstrap.log" 2>&1
     # Services that packages want to start would run outside of the system.
@@ -106,11 +110,11 @@ remove_system() {
 }
 
 try_system() {
-    inside demo "cd $CHECKOUT && DEMO_SECONDS=$DEMO_SECONDS make demo" && demo=passed || demo=failed
-    inside test "cd $CHECKOUT && make test" && test=passed || test=failed
-    inside workspace "$(workspace_commands)" && workspace=passed || workspace=failed
-    inside packages "cd $CHECKOUT && tools/packages.sh" && packages=passed || packages=failed
-    local of_it="cd $CHECKOUT && .venv/bin/python"
+    local demo test workspace packages of_it="cd $CHECKOUT && .venv/bin/python"
+    try demo "cd $CHECKOUT && DEMO_SECONDS=$DEMO_SECONDS make demo"
+    try test "cd $CHECKOUT && make test"
+    try workspace "$(workspace_commands)"
+    try packages "cd $CHECKOUT && tools/packages.sh"
     {
         printf '| %s ' "$(inside_now ". /etc/os-release && echo \$PRETTY_NAME")" \
             "$(inside_now "$of_it -c 'import platform as p; print(p.python_version())'")" \
@@ -118,6 +122,14 @@ try_system() {
             "$(seconds_of_setup) s" "$demo" "$test$(count_of_tests)" "$workspace" "$packages"
         echo '|'
     } >"$folder/$suite.row"
+}
+
+# try NAME COMMANDS: note in the variable NAME what came of them.
+try() {
+    printf -v "$1" 'not run'
+    [[ " $only " == *" $1 "* ]] || return 0
+    printf -v "$1" failed
+    ! inside "$@" || printf -v "$1" passed
 }
 
 # The README's lines for a ROS workspace, without rosdep and launch, which only ROS has; what
@@ -157,11 +169,14 @@ inside_now() {
 }
 
 seconds_of_setup() {
-    grep -oE 'done \([0-9]+ s\)' "$folder/$suite.demo.log" | grep -oE '[0-9]+' | paste -sd+ | bc
+    [[ -e $folder/$suite.demo.log ]] || return 0
+    grep -oE 'done \([0-9]+ s\)' "$folder/$suite.demo.log" | grep -oE '[0-9]+' |
+        awk '{sum += $1} END {print sum}'
 }
 
 # Of the last lines of pytest: what passed, was skipped and failed, and the time.
 count_of_tests() {
+    [[ -e $folder/$suite.test.log ]] || return 0
     grep -E '^(FAILED|ERROR)|(passed|failed).* in [0-9.]+s' "$folder/$suite.test.log" |
         grep -oE '[0-9]+ (passed|failed|skipped|error)' |
         awk '{sum[$2] += $1} END {for (kind in sum) printf ", %d %s", sum[kind], kind}'
