@@ -16,7 +16,7 @@ import pytest
 
 NAME = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent
-PIP_NAMES = {'cv2': 'opencv-python', 'yaml': 'PyYAML'}
+PIP_NAMES = {'async_timeout': 'async-timeout', 'cv2': 'opencv-python', 'yaml': 'PyYAML'}
 COLCON = 'from colcon_core.command import main; raise SystemExit(main())'
 
 
