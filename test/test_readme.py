@@ -31,7 +31,7 @@ OTHERS = {
         for name in re.findall(r"DeclareLaunchArgument\(\s*'(\w+)'", file.read_text())
     },
     'topics and frames': {'joint_states', 'battery_state', 'foot_force', 'base_link', 'cmd_vel'},
-    'libraries': {'unitree_webrtc_connect'},
+    'libraries': {'unitree_webrtc_connect', 'tf2_msgs'},
     'executables': {'sim_robot', 'check_aiortc'},
     'of ROS': {'qos_overrides'},
     'of Nav2': {'bond_timeout'},
