@@ -156,6 +156,13 @@ def test_a_python_that_is_none_is_refused_in_one_line(checkout, made):
     assert set_up(checkout).stdout == ''
 
 
+@pytest.mark.skipif((3, 11) <= sys.version_info < (3, 14), reason='this Python has atheris')
+def test_the_fuzzer_is_refused_in_one_line_where_its_library_is_missing(checkout, made):
+    said = set_up(checkout, 'fuzz')
+    assert (said.returncode, said.stdout) == (1, '')
+    assert re.fullmatch('setup: fuzzing needs atheris, .* 3.11 to 3.13, .*\n', said.stderr)
+
+
 def test_a_path_with_a_space_is_refused_in_one_line(tmp_path):
     place = tmp_path / 'my robot'
     (place / 'tools').mkdir(parents=True)

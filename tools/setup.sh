@@ -247,7 +247,7 @@ step() {
     local text=$1 start=$SECONDS
     shift
     printf -- '-- %s ' "$text"
-    { while sleep 2; do printf . >&3; done; } 3>&1 >/dev/null 2>&1 &
+    { while sleep 2 && kill -0 $$; do printf . >&3; done; } 3>&1 >/dev/null 2>&1 &
     local dots=$!
     # shellcheck disable=SC2064
     trap "kill $dots 2>/dev/null" EXIT
