@@ -4,6 +4,7 @@ ROS 2 driver for the Unitree Go2 over WebRTC.
 Rooms, top to bottom; a module imports only from the rooms below its own
 (``test/test_architecture.py`` holds this, ``docs/architecture.md`` draws it):
 
+    start       whether the node can run here, then the node
     ros         rclpy: the lifecycle node, its parameters, messages and publishers
     checks      what looks at a machine or a robot without ROS
     session     keeps links open, one after the other, and the robot safe

@@ -43,6 +43,7 @@ RULES = {
         {'errors', 'protocol', 'sim.world', 'sim.brain', *SIM_ROOT},
         {'aiohttp', 'aioice', 'aiortc', 'av', 'cryptography', 'numpy'},
     ),
+    'start': ({'ros'}, {'rclpy'}),
     'sim.__main__': ({'protocol', 'sim.brain', 'sim.wire', 'sim.options'}, set()),
 }
 PURE = LEAVES - {'complaints', 'files', 'tasks'} | {'protocol', 'sim.body', 'sim.pose'}

@@ -4,8 +4,10 @@ import ast
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
+import sysconfig
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from xml.etree import ElementTree
@@ -14,7 +16,7 @@ import pytest
 
 NAME = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent
-PIP_NAMES = {'cv2': 'opencv-python', 'yaml': 'PyYAML'}
+PIP_NAMES = {'async_timeout': 'async-timeout', 'cv2': 'opencv-python', 'yaml': 'PyYAML'}
 COLCON = 'from colcon_core.command import main; raise SystemExit(main())'
 
 
@@ -49,6 +51,35 @@ def installed(tmp_path_factory):
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'Failed to parse' not in done.stdout + done.stderr
     return base / 'install' / NAME
+
+
+@pytest.fixture(scope='module')
+def environment_of_pip(tmp_path_factory):
+    """Install a wheel of the package into an environment without rclpy, and return where."""
+    base = tmp_path_factory.mktemp('pip')
+    source, venv = base / 'source', base / 'venv'
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns('.*', 'build', 'install', 'log'))
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    wheel = ['wheel', '--no-deps', '--no-build-isolation', '--wheel-dir', str(base), str(source)]
+    run(*pip, *wheel)
+    run(sys.executable, '-m', 'venv', '--without-pip', str(venv))
+    (packages,) = venv.glob('lib/python3*/site-packages')
+    (packages / 'rclpy.py').write_text('raise ModuleNotFoundError("No module named \'rclpy\'")\n')
+    (packages / 'the_others.pth').write_text(sysconfig.get_path('purelib'))
+    (file,) = base.glob('*.whl')
+    run(*pip, '--python', str(venv / 'bin/python'), 'install', '--no-deps', str(file))
+    return venv
+
+
+def without_ros():
+    return {k: v for k, v in os.environ.items() if not k.endswith(('_PREFIX_PATH', 'PYTHONPATH'))}
+
+
+def run(*command, **options):
+    """Run a command with nothing of this environment's ROS; return what it wrote to stdout."""
+    done = subprocess.run(command, env=without_ros(), capture_output=True, text=True, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def scripts(setup):
@@ -118,3 +149,50 @@ def test_an_installed_executable_starts(installed):
     )
     assert done.returncode == 0, done.stderr
     assert '--ip' in done.stdout
+
+
+def test_the_executables_follow_a_virtual_environment(installed):
+    """ROS's own colcon is of the system's Python, which does not see what pip has installed."""
+    for file in (installed / 'lib' / NAME).iterdir():
+        assert file.read_text().startswith('#!/usr/bin/env python3\n')
+
+
+def test_pip_is_told_what_the_package_needs(setup):
+    for kind, given in (
+        ('', setup['install_requires']), ('-ros', setup['extras_require']['ros']),
+        ('-dev', setup['extras_require']['test']),
+    ):  # fmt: skip
+        lines = (ROOT / f'requirements{kind}.txt').read_text().splitlines()
+        assert given == [line for line in lines if line and not line.startswith('#')]
+    assert 'include requirements*.txt' in (ROOT / 'MANIFEST.in').read_text().splitlines()
+
+
+@pytest.mark.parametrize('start', [['bin/sim_robot'], ['bin/python', '-m', f'{NAME}.sim']])
+def test_a_robot_installed_by_pip_starts_without_rclpy(environment_of_pip, start):
+    command = [str(environment_of_pip / start[0]), *start[1:], '--ip', '127.0.0.78']
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, cwd='/', env=without_ros()
+    ) as robot:
+        said = robot.stdout.readline()
+        robot.terminate()
+    assert 'listens on 127.0.0.78' in said
+
+
+def test_what_pip_installs_finds_its_files(environment_of_pip):
+    find = f'from {NAME}.ros.share import share_directory; print(share_directory())'
+    share = Path(run(str(environment_of_pip / 'bin/python'), '-c', find, cwd='/').strip())
+    assert share == environment_of_pip / 'share' / NAME
+    for folder in ('launch', 'config', 'urdf'):
+        there = {each.name for each in (ROOT / folder).iterdir() if each.is_file()}
+        assert there <= {each.name for each in (share / folder).iterdir()}
+
+
+def test_whatever_is_not_of_ros_can_be_imported_without_it():
+    modules = [
+        '.'.join((NAME, *path.relative_to(ROOT / NAME).with_suffix('').parts))
+        for path in (ROOT / NAME).rglob('*.py')
+        if path.relative_to(ROOT / NAME).parts[0] != 'ros' and path.name != '__init__.py'
+    ]
+    block = "import sys; sys.modules['rclpy'] = sys.modules['ament_index_python'] = None"
+    code = '; '.join((block, *(f'import {each}' for each in modules)))
+    assert run(sys.executable, '-c', code, cwd=ROOT) == ''

@@ -35,7 +35,7 @@ OTHERS = {
         *('joint_states', 'battery_state', 'foot_force', 'cmd_vel'),
         *('base_link', 'camera_link', 'frame_id'),
     },
-    'libraries': {'unitree_webrtc_connect'},
+    'libraries': {'unitree_webrtc_connect', 'tf2_msgs'},
     'executables': {'sim_robot', 'check_aiortc'},
     'of ROS': {'qos_overrides'},
     'of Nav2': {'bond_timeout'},

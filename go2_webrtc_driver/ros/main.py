@@ -17,7 +17,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from .exit import Exit
 from .log_bridge import PACKAGE
-from .node import Go2Driver, share_directory
+from .node import Go2Driver
+from .share import share_directory
 from .shared_memory import use_large_shared_memory
 
 logger = logging.getLogger(PACKAGE)  # __name__ is __main__ where this runs as a module

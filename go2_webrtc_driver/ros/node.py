@@ -8,16 +8,14 @@ import os
 import time
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from ..config import DriverConfig
-from ..errors import ConfigError, Go2Error
+from ..errors import Go2Error
 from ..link import aiortc_patch
 from ..session.lasting import Status
 from ..signaling.credentials import load_credentials
@@ -29,6 +27,7 @@ from .overrides import check_qos_overrides, warn_of_unknown
 from .parameters import Parameters
 from .publications import HAS_TF
 from .setup import Setup
+from .share import share_directory
 from .shared_memory import SharedMemory
 from .transitions import Transitions
 
@@ -230,14 +229,3 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def _on_new_config(self, config: DriverConfig) -> None:
         if self._setup is not None:
             self._setup.reconfigure(config)
-
-
-def share_directory() -> Path:
-    """Return where the package's files are installed, or the checkout it runs from."""
-    try:
-        return Path(get_package_share_directory('go2_webrtc_driver'))
-    except (PackageNotFoundError, OSError):  # not installed, or no ament environment
-        checkout = Path(__file__).resolve().parents[2]
-        if not (checkout / 'config').is_dir():
-            raise ConfigError(f'expected the config files in {checkout}, found none') from None
-        return checkout

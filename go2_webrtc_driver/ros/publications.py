@@ -42,7 +42,7 @@ from .stamps import age, to_nanoseconds
 
 try:
     from tf2_msgs.msg import TFMessage
-except ImportError:  # not on PyPI
+except ImportError:  # not on PyPI; make setup builds it
     TFMessage = None
 
 HAS_TF = TFMessage is not None

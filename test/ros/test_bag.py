@@ -170,7 +170,7 @@ def test_a_robot_at_rest_stands_at_the_origin_and_feels_gravity(read):
         assert (message.orientation_covariance.reshape(3, 3).diagonal() > 0).all()
 
 
-@pytest.mark.skipif(not HAS_TF, reason='tf2_msgs is not installed: nothing is on /tf')
+@pytest.mark.skipif(not HAS_TF, reason='a ROS is sourced, without tf2_msgs')
 def test_the_transform_is_the_odometrys_pose(read):
     for message in read['/tf']:
         (stamped,) = message.transforms

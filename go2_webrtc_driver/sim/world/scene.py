@@ -123,7 +123,7 @@ def back_to_front(low: Points, high: Points, eye: Points) -> list[int]:
     hidden = hides.sum(axis=1)
     order = []
     for _ in range(len(low)):
-        farthest = int(hidden.argmin())
+        farthest = int(np.argmin(hidden))
         hidden -= hides[:, farthest]
         hidden[farthest] = len(low) * 2
         order.append(farthest)
