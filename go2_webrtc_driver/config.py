@@ -154,6 +154,11 @@ class DriverConfig:
     allow_acrobatics: bool = parameter(
         False, 'Whether to offer services for flips, jumps and handstands'
     )
+    allow_system_requests: bool = parameter(
+        False,
+        "Whether ~/request takes what changes or ends the robot's own system: its motion mode "
+        '(motion_switcher) and its shell (bashrunner)',
+    )
     speed_level: int = parameter(
         -2, "The robot's own speed level, -1 to 1; -2 leaves it as it is", range=(-2, 1), live=True
     )

@@ -6,7 +6,7 @@ Every exception the driver raises, with the one place that handles it.
     ├── DecodeError          session: drop the packet, count it, warn once a cycle
     ├── InvalidCommand       cmd_vel callback: drop the Twist, warn (throttled)
     ├── CommandRejected      whoever asked: the robot's code
-    └── LinkError            session: reconnect, after the delay in connection.reconnect
+    └── LinkError            session: reconnect, after the delay in session.reconnect
         ├── LinkUnreachable  no usable answer from the address
         ├── LinkBusy         the robot serves another client (it serves one)
         ├── LinkRefused      the robot did not accept our validation
@@ -35,7 +35,7 @@ class DecodeError(Go2Error, ValueError):
     """
 
     def __init__(self, topic: str, reason: str) -> None:
-        super().__init__(f'{topic or "data channel"}: {reason}')
+        super().__init__(f'{plain(topic) or "data channel"}: {reason}')
         self.topic = topic
 
 
@@ -76,6 +76,11 @@ class LinkRefused(LinkError):
 
 class LinkLost(LinkError):
     """An open link closed, or no packet came for ``silence_timeout`` seconds."""
+
+
+def plain(text: str) -> str:
+    """Return a text from outside as it may stand in a log: short, in one line, printable."""
+    return text[:LONGEST_SHOWN] if text.isprintable() else show(text)
 
 
 def show(value: object) -> str:

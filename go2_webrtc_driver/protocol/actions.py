@@ -100,6 +100,13 @@ GAITS: dict[str, Action] = {
 }
 
 
+def action_of(request: Request) -> Action | None:
+    """Return the action that a request asks for by its number; None: it is none of them."""
+    if request.topic != Topic.SPORT_REQUEST:
+        return None
+    return next((each for each in ACTIONS if request.api_id in (each.normal, each.mcf)), None)
+
+
 def decode_mode(response: Message) -> str:
     """Return the mode in the answer to ``ASK_MODE``; ``normal`` if it does not say."""
     try:

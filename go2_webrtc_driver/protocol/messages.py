@@ -27,6 +27,9 @@ from .topics import MessageType
 VALIDATION_OK = 'Validation Ok.'
 VALIDATION_NEEDED = 'Validation Needed.'
 LARGEST_MESSAGE = 4 * 1024 * 1024  # bytes; the largest known, a voxel map, has about 60 000
+# bytes of JSON, which costs far more to read; the largest known, low state, has about 3 000
+# (dimos, type/lowstate.py), an answer with the list of an audio hub some 10 000.
+LARGEST_TEXT = 256 * 1024
 _FORM_B = struct.pack('<HH', 2, 0)
 
 
@@ -60,6 +63,8 @@ def parse_message(raw: str | bytes) -> Message:
     if len(raw) > LARGEST_MESSAGE:
         raise DecodeError('', f'expected at most {LARGEST_MESSAGE} bytes, got {len(raw)}')
     header, payload = (raw, b'') if isinstance(raw, str) else _split(raw)
+    if len(header) > LARGEST_TEXT:
+        raise DecodeError('', f'expected at most {LARGEST_TEXT} bytes of JSON, got {len(header)}')
     envelope = _parse_json(header)
     try:
         kind = MessageType(envelope.get('type'))

@@ -27,6 +27,7 @@ class Diagnostics:
 
     Attributes:
         hardware_id: serial number or address of the robot.
+        cmd_vel: why no velocity can come; empty if one can.
         loss: why the node was deactivated by itself; empty if it was not.
     """
 
@@ -36,6 +37,7 @@ class Diagnostics:
             node_name: before the name of each status.
         """
         self.hardware_id = ''
+        self.cmd_vel = ''
         self.loss = ''
         self._node_name = node_name
 
@@ -87,6 +89,9 @@ class Diagnostics:
         if status.motion_trouble:
             text = f'connected, but the robot takes no velocities: {status.motion_trouble}'
             return self._status('connection', DiagnosticStatus.ERROR, text, values)
+        if status.standstill or self.cmd_vel:
+            text = status.standstill or self.cmd_vel
+            return self._status('connection', DiagnosticStatus.WARN, text, values)
         return self._status('connection', DiagnosticStatus.OK, 'connected', values)
 
     def _streams(self, status: Status) -> DiagnosticStatus:
@@ -96,6 +101,10 @@ class Diagnostics:
             values[f'{source} age [s]'] = f'{stream.age:.2f}'
         if status.pictures_overdue and status.connected:
             text = f'no picture for {status.pictures_overdue:.1f} s, although asked for'
+            return self._status('streams', DiagnosticStatus.WARN, text, values)
+        if status.overdue and status.connected:
+            ages = (f'{source} for {age:.1f} s' for source, age in sorted(status.overdue.items()))
+            text = f'asked for and not come: {", ".join(ages)}'
             return self._status('streams', DiagnosticStatus.WARN, text, values)
         text = f'{len(status.streams)} so far'
         return self._status('streams', DiagnosticStatus.OK, text, values)

@@ -28,7 +28,10 @@ class _ToRclpy(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record; rclpy wants a call site of its own for every severity."""
-        text = record.getMessage()
+        try:
+            text = _printable(record.getMessage())
+        except Exception as error:  # noqa: BLE001 - a log that falls silent for good lies
+            text = f'{record.pathname}:{record.lineno}: a line that cannot be shown: {error!r}'
         _wait_for_readers()
         if record.levelno >= logging.CRITICAL:
             self._logger.fatal(text)
@@ -40,6 +43,13 @@ class _ToRclpy(logging.Handler):
             self._logger.info(text)
         else:
             self._logger.debug(text)
+
+
+def _printable(text: str) -> str:
+    """Return a text without what moves a terminal's cursor, or cannot be encoded."""
+    return ''.join(
+        each if each.isprintable() or each in '\n\t' else repr(each)[1:-1] for each in text
+    )
 
 
 def _wait_for_readers() -> None:

@@ -203,12 +203,19 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
 
     def _tell_what_no_session_tells(self) -> None:
         """Publish the diagnostics while the node is not active, or its loop stands still."""
+        self._look_at_cmd_vel()
         status = self._status
         if status is None:
             self._tell(None)
         elif (silence := time.monotonic() - status.at) > LONGEST_SILENCE:
             stamp = self.get_clock().now().to_msg()
             self._diagnostics_publisher.publish(self._diagnostics.standstill(silence, stamp))
+
+    def _look_at_cmd_vel(self) -> None:
+        trouble = self._setup.trouble_of_cmd_vel() if self._setup is not None else ''
+        if trouble and trouble != self._diagnostics.cmd_vel:
+            logger.warning('%s', trouble)
+        self._diagnostics.cmd_vel = trouble
 
     def _on_lost(self, reason: str) -> None:
         """Deactivate or shut down, as configured; the session has ended already."""

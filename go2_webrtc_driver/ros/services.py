@@ -36,6 +36,9 @@ MOVES = {
     (Topic.OBSTACLES_AVOID_REQUEST.value, ObstaclesAvoidApi.MOVE.value),
 }
 
+# What can make a robot unusable: a shell (a reboot over it did), and what ends its walking.
+SYSTEM = ('rt/api/bashrunner/request', Topic.MOTION_SWITCHER_REQUEST.value)
+
 # What a service lets the session do with its request; None: the robot does not answer it.
 Work = Callable[[RobotSession, Any], Coroutine[Any, Any, Message | None]]
 
@@ -50,11 +53,12 @@ class Services:
         """
         Args:
             node: the rclpy node.
-            config: ``allow_acrobatics``.
+            config: ``allow_acrobatics`` and ``allow_system_requests``.
             submit: runs work of the session.
         """
         self._node = node
         self._submit = submit
+        self._allow_system = config.allow_system_requests
         self._services = [
             self._serve(Trigger, action.name, partial(_act, action))
             for action in ACTIONS
@@ -97,7 +101,7 @@ class Services:
     def _on_request(self, message: String) -> None:
         """Send a request of the user's own; the robot's answer comes on ``~/response``."""
         try:
-            request = parse_request(message.data)
+            request = parse_request(message.data, self._allow_system)
         except Go2Error as error:
             self._refuse(error)
             return
@@ -146,13 +150,18 @@ SWITCHES: dict[str, Work] = {
 }
 
 
-def parse_request(text: str) -> Request:
+def parse_request(text: str, allow_system: bool = False) -> Request:
     """
     Return the request that the JSON ``text`` describes: topic, api_id, parameter.
+
+    Args:
+        text: of the message.
+        allow_system: take what changes or ends the robot's own system, too.
 
     Raises:
         ConfigError: it has another form.
         InvalidCommand: it is a velocity; those go through cmd_vel, which limits and ends them.
+            Or it is one to the robot's own system, and those are not allowed.
     """
     try:
         content = json.loads(text)
@@ -168,4 +177,6 @@ def parse_request(text: str) -> Request:
         raise ConfigError(f'api_id: expected a whole number, got {number!r:.60}')
     if (topic, number) in MOVES:
         raise InvalidCommand('expected anything but a velocity; publish it on cmd_vel')
+    if topic in SYSTEM and not allow_system:
+        raise InvalidCommand(f'expected another topic than {topic}, or allow_system_requests')
     return Request(topic, number, content.get('parameter'))

@@ -175,6 +175,19 @@ class Setup:
         wanted = wanted_sources(row for row, each in pairs if each.get_subscription_count())
         self._loop.post(self._on_loop_want, wanted)
 
+    def trouble_of_cmd_vel(self) -> str:
+        """Return why what is published on ``cmd_vel`` does not match, or nothing."""
+        ours = self._subscription.msg_type.__name__
+        topic = self._subscription.topic_name
+        others = self._node.get_publishers_info_by_topic(topic)
+        kinds = {each.topic_type.rpartition('/')[2] for each in others} - {ours}
+        if not kinds:
+            return ''
+        return (
+            f'{topic}: expected {ours}, {", ".join(sorted(kinds))} is published there and is not '
+            'heard; set cmd_vel_type'
+        )
+
     def submit(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Future[Any]:
         """Run work of the session; never blocks. The future may end in a Go2Error."""
         return self._loop.submit(self._on_loop_do(work))

@@ -8,9 +8,14 @@ not been measured on a robot, so nothing is taken off.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from builtin_interfaces.msg import Time
+
+from ..complaints import Complaints
+
+logger = logging.getLogger(__name__)
 
 LARGEST_STEP_BACK = 1_000_000_000  # ns; beyond, the clock was set, and is followed
 
@@ -25,10 +30,15 @@ class Stamps:
         """
         self._now = now
         self._last: dict[str, int] = {}
+        self._complaints = Complaints(logger)
 
     def next(self, source: str) -> Time:
         """Return the time now, or just after the last stamp if the clock went back a little."""
         now, last = self._now(), self._last.get(source, 0)
+        if not now:
+            self._complaints.warn(
+                'the clock stands at 0: use_sim_time is set, and no /clock comes'
+            )
         stamp = last + 1 if 0 <= last - now < LARGEST_STEP_BACK else now
         self._last[source] = stamp
         return Time(sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)

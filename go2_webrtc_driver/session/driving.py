@@ -17,7 +17,7 @@ from ..protocol.state import SportModeState
 from ..tasks import Tasks, timeout
 from ..velocity import STOP, Velocity
 from . import reconnect
-from .gate import REPEAT_TIME, NoVelocity, Stopping, VelocityGate
+from .gate import PATIENCE, REPEAT_TIME, Following, NoVelocity, Stopping, VelocityGate
 from .lasting import Lasting
 from .robot_link import RobotLink
 
@@ -28,6 +28,7 @@ LYING_HEIGHT = 0.2  # m of body_height; 0.32 recorded of a standing robot, less 
 HOLD_TIME = 0.5  # s, without a velocity after a stop that nobody commanded, or on a new link
 LONGEST_STANDSTILL = 0.5  # s, of this process, after which what is commanded is too old
 SHORTEST_PAUSE = 0.01  # s, between two new velocities: faster ones replace each other
+LOCKED = 1002  # error_code of a robot that stands with its joints locked (vendor's table)
 FOR_EVER = float('inf')
 
 
@@ -50,6 +51,7 @@ class Driving:
         lasting: Lasting,
         tasks: Tasks,
         now: Callable[[], float],
+        age_of_motion: Callable[[], float],
         awake: Callable[[], float] = clock_that_never_stands_still,
     ) -> None:
         """
@@ -58,6 +60,7 @@ class Driving:
             lasting: the configuration, and whether the robot was told to go limp.
             tasks: of the link.
             now: the loop's clock [s].
+            age_of_motion: of what tells how the robot moves [s].
             awake: one that goes on while the machine sleeps [s].
         """
         self.trouble = 'not made ready yet'
@@ -65,13 +68,15 @@ class Driving:
         self._lasting = lasting
         self._tasks = tasks
         self._now = now
+        self._age_of_motion = age_of_motion
         self._awake = awake
         self._upright = asyncio.Event()
         self._upright.set()  # until the robot says that it lies
         self._gate = VelocityGate(STOP, STOP, lasting.config.command_timeout)
         self._stopping = Stopping()
+        self._following = Following()
+        self._are_joints_locked = False
         self._held_until = 0.0
-        self._seen_at = float('-inf')
         self._stepped_at = self._renewed_at = float('-inf')
         self._looked_at = awake()
         self._is_news = False
@@ -118,7 +123,7 @@ class Driving:
         now = self._now()
         self._gate.command(velocity, now if velocity == STOP else now - age)
         self._is_news = True
-        if now - self._renewed_at < SHORTEST_PAUSE:
+        if velocity != STOP and now - self._renewed_at < SHORTEST_PAUSE:
             self._changed.set()
             return
         with suppress(LinkLost):  # the link's end is seen elsewhere
@@ -133,7 +138,7 @@ class Driving:
         if self._lasting.damped:
             return 'the robot was told to go limp; ask it to stand up first'
         if self._is_blind:
-            return f'the robot has sent no data for {config.blind_timeout:g} s'
+            return f'the robot has told nothing of its motion for {config.blind_timeout:g} s'
         return f'the robot does not take them: {self.trouble}' if self.trouble else ''
 
     def before(self, action: Action) -> None:
@@ -162,16 +167,28 @@ class Driving:
         self.halt(FOR_EVER)
 
     @property
-    def _is_blind(self) -> bool:
-        return self._now() - self._seen_at > self._lasting.config.blind_timeout
+    def standstill(self) -> str:
+        """Why the robot stands although it is told to walk, as far as is known; else empty."""
+        if not self._following.fails(self._now()):
+            return ''
+        text = f'the robot is told to walk and has not moved for {PATIENCE:g} s: '
+        if self._are_joints_locked:
+            return text + 'its joints are locked, as after stand_up; ask for balance_stand'
+        return text + (
+            'ask for balance_stand, look at its mode and battery; some robots walk only by '
+            'motion_interface:=joystick'
+        )
 
-    def note_data(self) -> None:
-        """Note that the robot has sent something: it may be driven."""
-        self._seen_at = self._now()
+    @property
+    def _is_blind(self) -> bool:
+        return self._age_of_motion() > self._lasting.config.blind_timeout
 
     def note(self, state: SportModeState) -> None:
-        """Note how high the robot's body is and whether it moves."""
-        self._stopping.note(Velocity(*state.velocity[:2], state.yaw_speed))
+        """Note how high the robot's body is, whether it moves, and whether it can."""
+        velocity = Velocity(*state.velocity[:2], state.yaw_speed)
+        self._stopping.note(velocity)
+        self._following.see(velocity, (*state.position[:2], state.imu.rpy[2]), self._now())
+        self._are_joints_locked = state.error_code == LOCKED
         if state.body_height > LYING_HEIGHT:
             self._upright.set()
         else:
@@ -224,11 +241,13 @@ class Driving:
             self._is_news, self._renewed_at = False, now
         if self._gate.target != STOP and self._is_blind:
             logger.warning(
-                'no data from the robot for %g s: it is stopped',
+                'nothing told by the robot of its motion for %g s: it is stopped',
                 self._lasting.config.blind_timeout,
             )
             self.halt()
         self._send(self._gate.output(now), now)
+        if self.standstill:
+            self._complaints.warn('%s', self.standstill)
         if self._stopping.has_failed(now):
             logger.warning(
                 'the robot was told to stop for %g s, it still says that it moves', REPEAT_TIME
@@ -243,12 +262,14 @@ class Driving:
             self._link.stop_again()
 
     def _stop(self) -> None:
+        self._following.tell(STOP, self._now())
         self._stopping.begin(self._now())
         self._link.stop()
 
     def _move(self, velocity: Velocity) -> None:
         self._stopping.end()
         if velocity == STOP or self._may_walk():
+            self._following.tell(velocity, self._now())
             self._link.move(velocity)
         else:
             self._gate.rest()

@@ -8,6 +8,8 @@ from ..velocity import STOP, Velocity
 
 LONGEST_STEP = 0.2  # s; a longer pause between two outputs lets nobody speed up more
 REPEAT_PERIOD = 0.05  # s, between two requests to stop: each shows sooner that one was lost
+PATIENCE = 2.0  # s, for a robot to begin to move
+MOVED = 0.05  # m or rad, beyond the noise of a robot that stands
 REPEAT_TIME = 2.0  # s, after which a stop that the robot does not follow is not repeated any more
 
 
@@ -105,3 +107,39 @@ class Stopping:
             return False
         self._begun_at = None
         return True
+
+
+class Following:
+    """Whether the robot moves at all when it is told to walk."""
+
+    def __init__(self) -> None:
+        self._told_at: float | None = None
+        self._seen: tuple[float, ...] = ()
+
+    def tell(self, velocity: Velocity, now: float) -> None:
+        """Note what the robot is told at ``now`` [s, monotonic]."""
+        if velocity.is_still:
+            self._told_at = None
+        elif self._told_at is None:
+            self._told_at, self._seen = now, ()
+
+    def see(self, velocity: Velocity, pose: tuple[float, ...], now: float) -> None:
+        """
+        Take what the robot reports at ``now``.
+
+        Args:
+            velocity: of the body; some robots always report zeros.
+            pose: x, y [m] and yaw [rad] of the body.
+            now: [s, monotonic].
+        """
+        if self._told_at is None:
+            return
+        if not self._seen:
+            self._seen = pose
+        shift = max(abs(a - b) for a, b in zip(pose, self._seen, strict=True))
+        if not velocity.is_still or shift > MOVED:
+            self._told_at, self._seen = now, pose
+
+    def fails(self, now: float) -> bool:
+        """Whether the robot has been told to walk for a while, and has not moved."""
+        return self._told_at is not None and now - self._told_at > PATIENCE

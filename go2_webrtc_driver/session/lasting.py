@@ -88,6 +88,8 @@ class Status:
         mode: of the robot's motion service; empty: not known.
         damped: the robot was told to go limp.
         motion_trouble: why the robot does not take velocities; empty if it does.
+        standstill: why the robot stands although it is told to walk; empty if it does not.
+        overdue: ages of the topics that are asked for and do not come [s].
         commanded: the velocity it is told, before any limit.
         faults: that the robot reports.
         pictures_overdue: for how long [s]; 0 if they come, or nobody wants them.
@@ -106,6 +108,8 @@ class Status:
     mode: str
     damped: bool = False
     motion_trouble: str = ''
+    standstill: str = ''
+    overdue: Mapping[str, float] = field(default_factory=dict)
     commanded: Velocity = STOP
     faults: frozenset[RobotFault] = frozenset()
     pictures_overdue: float = 0.0

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
+from ..protocol.topics import Topic
+
 DATA, HEARTBEAT = 'data', 'a reply to a heartbeat'
+SPORT, POSE = Topic.SPORT_MODE_STATE.value, Topic.ROBOT_POSE.value
+NEVER = float('inf')
+RARE = 5.0  # s, after which a source that comes once a second is overdue
+LONGEST_AGE = {SPORT: 1.0, POSE: 1.0, Topic.VOXEL_MAP.value: 2.0}  # s; 20, 19 and 7 Hz
 HEARTBEAT_PERIOD = 2.0  # s, of unitree_webrtc_connect 2.2.0
 MOST_REQUESTS = 3  # for pictures, before it is the link
 OWNER_TIMEOUT = 1.0  # s, of silence of the session's owner, after which it counts as dead
@@ -39,6 +46,52 @@ class SignsOfLife:
                     f'expected {sign} from the robot, it was silent for {self._limits[sign]:g} s'
                 )
         return ''
+
+
+class SourceWatch:
+    """
+    When each source was last heard with something new; one may stop while others go on.
+
+    A sample that is the same as the one before, its stamp included, is nothing new: the
+    robot's clock stands in it, and whatever sends it hangs.
+    """
+
+    def __init__(self, wanted: Iterable[str], now: float) -> None:
+        """
+        Args:
+            wanted: the sources that are asked for.
+            now: [s, monotonic].
+        """
+        self._since = dict.fromkeys(wanted, now)
+        self._newest: dict[str, object] = {}
+
+    def want(self, wanted: Iterable[str], now: float) -> None:
+        """Note which sources are asked for from ``now`` [s] on."""
+        self._since = {source: self._since.get(source, now) for source in wanted}
+
+    def is_new(self, source: str, value: object, now: float) -> bool:
+        """Take a sample, and tell whether there is anything new in it."""
+        before, self._newest[source] = self._newest.get(source), value
+        if hasattr(value, 'stamp') and value == before:
+            return False
+        self._since[source] = now
+        return True
+
+    def age(self, source: str, now: float) -> float:
+        """Return how long ago something new came, or was asked for [s]; endless if neither."""
+        return now - self._since.get(source, float('-inf'))
+
+    def age_of_motion(self, now: float) -> float:
+        """Return the age of what tells how the robot moves [s]; of the pose only if it came."""
+        if SPORT not in self._newest:
+            return NEVER
+        tells_pose = POSE in self._newest and POSE in self._since
+        return max(self.age(SPORT, now), self.age(POSE, now) if tells_pose else 0.0)
+
+    def overdue(self, now: float) -> dict[str, float]:
+        """Return the ages [s] of the sources that are asked for and do not come."""
+        ages = {source: now - since for source, since in self._since.items()}
+        return {source: age for source, age in ages.items() if age > LONGEST_AGE.get(source, RARE)}
 
 
 class Verdict(Enum):

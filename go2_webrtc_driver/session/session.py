@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config import DriverConfig
 from ..errors import LinkError, LinkLost
-from ..protocol.actions import Action
+from ..protocol.actions import Action, action_of
 from ..protocol.commands import Request
 from ..protocol.messages import Message
 from ..protocol.state import LowState, SportModeState
@@ -252,6 +252,8 @@ class RobotSession:
             mode=lasting.mode,
             damped=lasting.damped,
             motion_trouble=visit.driving.trouble if visit else '',
+            standstill=visit.driving.standstill if visit else '',
+            overdue=visit.overdue if visit else {},
             commanded=visit.driving.commanded if visit else STOP,
             faults=visit.faults if visit else frozenset(),
             pictures_overdue=visit.pictures_overdue if visit else 0.0,
@@ -293,16 +295,23 @@ class RobotSession:
             CommandRejected: the robot does not do it.
             LinkLost: the robot is away, or does not answer in time.
         """
+        self._begin(action)
+        return await self._there.act(action)
+
+    async def request(self, request: Request, timeout: float) -> Message:
+        """Send a request and return the robot's response; raises as :meth:`act`."""
+        action = action_of(request)
+        if action is not None:
+            self._begin(action)
+        return await self._there.request(request, timeout, action)
+
+    def _begin(self, action: Action) -> None:
+        """Note what the robot is about to be told, whether it is there or not."""
         if action.name == 'damp':
             self._lasting.damped = True
             self._tell()
         if self._visit is not None:
             self._visit.driving.before(action)
-        return await self._there.act(action)
-
-    async def request(self, request: Request, timeout: float) -> Message:
-        """Send a request and return the robot's response; raises as :meth:`act`."""
-        return await self._there.request(request, timeout)
 
     def switch_lidar(self, on: bool) -> None:
         """Start or stop the lidar; the robot does not answer this. Raises LinkLost."""

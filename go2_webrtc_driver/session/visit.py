@@ -21,7 +21,7 @@ from ..protocol.topics import MessageType, Topic
 from ..tasks import Tasks
 from .driving import Driving
 from .lasting import CAMERA, Lasting
-from .liveness import DATA, HEARTBEAT, PictureWatch, SignsOfLife, Verdict
+from .liveness import DATA, HEARTBEAT, PictureWatch, SignsOfLife, SourceWatch, Verdict
 from .owner import Owner
 from .robot_link import Received, RobotLink
 from .settings import Settings, settings
@@ -73,7 +73,10 @@ class Visit:
         self._on_change = on_change
         self._first_data_within = first_data_within
         self._tasks = Tasks()
-        self.driving = Driving(link, lasting, self._tasks, self._now)
+        self._sources = SourceWatch(lasting.wanted, self._now())
+        self.driving = Driving(
+            link, lasting, self._tasks, self._now, lambda: self._sources.age_of_motion(self._now())
+        )
         self._settings = Settings(lambda request: link.request(request, SETTING_TIMEOUT))
         self._signs = SignsOfLife(lasting.config.silence_timeout, self._now())
         self._pictures = PictureWatch(
@@ -112,6 +115,13 @@ class Visit:
             await self._link.stop_and_confirm()
 
     @property
+    def overdue(self) -> dict[str, float]:
+        """The ages of the topics that are asked for and do not come [s]."""
+        overdue = self._sources.overdue(self._now())
+        overdue.pop(CAMERA, None)  # pictures have a watch of their own
+        return overdue
+
+    @property
     def pictures_overdue(self) -> float:
         """For how long pictures are overdue [s]; 0 if they come, or nobody wants them."""
         return self._pictures.overdue(self._now())
@@ -120,6 +130,7 @@ class Visit:
         """Ask for what is wanted now and was not ``before``, and the other way round."""
         wanted = self._lasting.wanted
         self._pictures.want(CAMERA in wanted, self._now())
+        self._sources.want(wanted, self._now())
         with suppress(LinkLost):  # the next link asks for them all
             for source in wanted - before:
                 _switch(self._link, source, True)
@@ -135,15 +146,17 @@ class Visit:
         """Let the robot do something and return its response; as :meth:`RobotSession.act`."""
         if action.normal != action.mcf:
             await self._ask_mode()
-        response = await self.request(action.request(self._lasting.mode), action.timeout)
-        if action.name in STANDING_UP:
+        return await self.request(action.request(self._lasting.mode), action.timeout, action)
+
+    async def request(
+        self, request: Request, timeout: float, action: Action | None = None
+    ) -> Message:
+        """Send a request, and note it as done if it is one of the actions; return the response."""
+        response = await self._link.request(request, timeout)
+        if action is not None and action.name in STANDING_UP:
             self._lasting.damped = False
         self._on_change()
         return response
-
-    async def request(self, request: Request, timeout: float) -> Message:
-        """Send a request and return the robot's response; as :meth:`RobotSession.request`."""
-        return await self._link.request(request, timeout)
 
     def switch_lidar(self, on: bool) -> None:
         """Start or stop the lidar; the robot does not answer this. Raises LinkLost."""
@@ -173,10 +186,12 @@ class Visit:
 
     def _take(self, item: Received) -> None:
         if isinstance(item, Sample):
+            is_new = self._sources.is_new(item.source, item.value, self._now())
             self._note_data()
-            if isinstance(item.value, SportModeState):
+            if is_new and isinstance(item.value, SportModeState):
                 self.driving.note(item.value)
-            self._pass_on(item)
+            if is_new:
+                self._pass_on(item)
         elif isinstance(item, DecodeError):
             self._drop(item)
         elif item.type is MessageType.HEARTBEAT:
@@ -189,7 +204,6 @@ class Visit:
     def _note_data(self) -> None:
         """The robot lives; the first sample on a link says that it is connected."""
         self._signs.note(DATA, self._now())
-        self.driving.note_data()
         if not self.connected:
             self.connected = True
             self._lasting.links += 1

@@ -53,7 +53,9 @@ class LanSignaling:
     async def __aenter__(self) -> LanSignaling:
         """Open the HTTP session."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
-        self._http = aiohttp.ClientSession(timeout=timeout)
+        # A robot may close after each response without saying so: a connection for each request.
+        connector = aiohttp.TCPConnector(force_close=True)
+        self._http = aiohttp.ClientSession(connector=connector, timeout=timeout)
         return self
 
     async def __aexit__(self, *exception: object) -> None:

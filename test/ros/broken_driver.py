@@ -1,5 +1,6 @@
 """The driver with one thing broken on purpose, named by ``BREAK``; run as a process by tests."""
 
+import functools
 import os
 import sys
 import threading
@@ -29,6 +30,7 @@ def notice(move):
 
 
 def failing(work):
+    @functools.wraps(work)  # rclpy looks at the parameters of a callback
     def fail(self, *arguments):
         if fail_now.is_set():
             raise RuntimeError('broken on purpose')

@@ -11,17 +11,18 @@ from go2_webrtc_driver.errors import DecodeError
 from go2_webrtc_driver.link.video import Newest
 from go2_webrtc_driver.protocol.decoders import Sample
 from go2_webrtc_driver.protocol.messages import Message
-from go2_webrtc_driver.protocol.topics import MessageType
+from go2_webrtc_driver.protocol.topics import MessageType, Topic
 from go2_webrtc_driver.session.lasting import CAMERA
 from go2_webrtc_driver.session.session import RobotSession, never
 
+A = Topic.SPORT_MODE_STATE.value  # any topic that says how the robot moves
 CONFIG = replace(
     DriverConfig(), silence_timeout=0.5, command_rate=50.0, command_timeout=0.05,
     wait_for_robot=False, max_linear_acceleration=50.0,
 )  # fmt: skip
 
 
-def packet(number, topic='a'):
+def packet(number, topic=A):
     return Sample(topic, number)
 
 
@@ -109,7 +110,7 @@ class Rig:
         self.news = []
         self._pass_on = on_sample or (lambda sample: None)
         self.session = RobotSession(
-            config, self, self.open_link, wait_for_return, sources=('a', CAMERA)
+            config, self, self.open_link, wait_for_return, sources=(A, CAMERA)
         )
 
     def say(self, item):

@@ -31,15 +31,16 @@ class Bench:
     def __init__(self, config=SLOW_TICK):
         self.time = 100.0
         self.asleep = 0.0
+        self.heard_at = self.time
         self.link = ScriptedLink([])
         self.lasting = Lasting(config, frozenset())
         self.driving = Driving(
-            self.link, self.lasting, Tasks(), lambda: self.time, lambda: self.time + self.asleep
-        )
+            self.link, self.lasting, Tasks(), lambda: self.time,
+            lambda: self.time - self.heard_at, lambda: self.time + self.asleep,
+        )  # fmt: skip
         self.told_at_the_begin = list(self.link.told)
         self.link.told.clear()
         self.driving.trouble = ''
-        self.driving.note_data()
 
     def after(self, seconds):
         """Let time pass, while the loop runs and the robot is heard."""
@@ -47,12 +48,12 @@ class Bench:
         while self.time < end:
             self.time = min(end, self.time + 0.1)
             self.driving.look_at_the_clock()
-        self.driving.note_data()
+        self.heard_at = self.time
 
     def stand_still(self, seconds):
         """Let time pass, while the process does not run."""
         self.time += seconds
-        self.driving.note_data()
+        self.heard_at = self.time
 
     def told(self):
         """Return what the robot was told since the last look."""
@@ -250,8 +251,6 @@ def test_while_the_robot_is_told_to_stand_up_no_velocity_comes_between(bench):
     bench.driving.command(FAST, True)
     assert bench.told() == []
     bench.driving.command(STOP, True)
-    bench.after(0.1)
-    bench.driving.step()
     assert bench.told() == [STOP]
 
 
@@ -265,3 +264,49 @@ def test_warnings_of_alternating_velocities_do_not_flood(caplog):
 
     scenario()
     assert warned(caplog, 'velocities are dropped') == 1
+
+
+@on_a_bench
+def test_a_robot_that_tells_nothing_of_its_motion_is_stopped_and_takes_no_velocity(bench):
+    bench.driving.command(FAST, True)
+    bench.told()
+    bench.after(0.1)
+    bench.heard_at -= 1.0
+    bench.driving.step()
+    assert bench.told() == ['stop']
+    bench.driving.command(FAST, True)
+    assert bench.told() == []
+
+
+def test_a_robot_that_is_told_to_walk_and_stands_is_told_of_once_with_the_likely_reason(caplog):
+    @on_a_bench
+    def scenario(bench):
+        for _ in range(40):
+            bench.driving.command(FAST, True)
+            bench.driving.note(replace(state(), error_code=driving.LOCKED))
+            bench.after(0.1)
+        assert 'joints are locked' in bench.driving.standstill
+        bench.driving.note(state(velocity=(0.3, 0.0, 0.0)))
+        assert bench.driving.standstill == ''
+
+    scenario()
+    assert warned(caplog, 'has not moved for 2 s: its joints are locked') == 1
+
+
+@on_a_bench
+def test_a_robot_that_reports_no_velocity_but_gets_on_is_not_taken_for_standing(bench):
+    for number in range(40):
+        bench.driving.command(FAST, True)
+        bench.driving.note(replace(state(), position=(0.04 * number, 0.0, 0.3)))
+        bench.after(0.1)
+    assert bench.driving.standstill == ''
+
+
+@on_a_bench
+def test_a_robot_that_is_not_told_to_walk_may_stand(bench):
+    bench.driving.command(FAST, True)
+    bench.driving.command(STOP, True)
+    for _ in range(40):
+        bench.driving.note(state())
+        bench.after(0.1)
+    assert bench.driving.standstill == ''

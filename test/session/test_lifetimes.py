@@ -5,7 +5,7 @@ import gc
 from dataclasses import replace
 
 import pytest
-from rig import CONFIG, Rig, packet
+from rig import CONFIG, A, Rig, packet
 
 from go2_webrtc_driver.errors import CommandRejected, LinkLost, LinkUnreachable
 from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
@@ -152,7 +152,7 @@ def test_a_visit_ends_though_the_robots_answer_comes_as_it_is_cancelled():
         await asked.wait()
         answer.set_result(Message(MessageType.RESPONSE, '', {}))
         rig.say(LinkLost('gone'))
-        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.wait_for(lambda: (A, 2) in rig.samples)
         await rig.session.stop()
 
     asyncio.run(main())
@@ -164,7 +164,7 @@ def test_faults_of_one_link_are_not_those_of_the_next():
         rig = Rig([packet(1), fault, LinkLost('gone')], [packet(2)])
         await rig.session.start()
         await rig.wait_for(lambda: any(each.faults for each in rig.statuses))
-        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.wait_for(lambda: (A, 2) in rig.samples)
         assert rig.status.faults == frozenset()
         await rig.session.stop()
 
@@ -201,10 +201,10 @@ def test_a_status_is_told_once_a_second_and_has_rates(monkeypatch):
         await rig.wait_for(lambda: rig.connected)
         told = len(rig.statuses)
         await rig.wait_for(lambda: len(rig.statuses) > told + 2)
-        stream = rig.status.streams['a']
+        stream = rig.status.streams[A]
         assert stream.count == 9
         assert stream.rate == 0.0  # nothing came in the last period
-        assert any(each.streams['a'].rate > 0.0 for each in rig.statuses if each.streams)
+        assert any(each.streams[A].rate > 0.0 for each in rig.statuses if each.streams)
         await rig.session.stop()
 
     asyncio.run(main())
@@ -220,7 +220,7 @@ def test_an_outage_that_goes_on_is_told_once_and_one_after_a_link_anew(monkeypat
         down = LinkUnreachable('down')
         rig = Rig(down, down, [packet(1), LinkLost('gone')], down, [packet(2)])
         await rig.session.start()
-        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.wait_for(lambda: (A, 2) in rig.samples)
         await rig.session.stop()
         first, second, third, fourth = waits
         assert first is second

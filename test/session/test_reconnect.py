@@ -1,16 +1,23 @@
 import random
+from dataclasses import replace
 from itertools import islice
 
+import pytest
+
 from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkRefused, LinkUnreachable
+from go2_webrtc_driver.protocol.state import RobotPose
 from go2_webrtc_driver.session.liveness import (
     DATA,
     HEARTBEAT,
     HEARTBEAT_PERIOD,
     MOST_REQUESTS,
     OWNER_TIMEOUT,
+    POSE,
+    SPORT,
     OwnerWatch,
     PictureWatch,
     SignsOfLife,
+    SourceWatch,
     Verdict,
 )
 from go2_webrtc_driver.session.reconnect import (
@@ -114,3 +121,37 @@ def test_an_owner_is_missed_once_it_has_been_there_and_then_falls_silent():
     watch.note(20.0)
     assert watch.look(20.1)
     assert not watch.is_stuck
+
+
+def test_a_source_that_stops_alone_is_overdue_with_its_age():
+    watch = SourceWatch([SPORT, POSE, 'b'], 0.0)
+    watch.is_new(SPORT, 1, 9.5)
+    watch.is_new('b', 1, 9.0)
+    assert watch.overdue(10.0) == {POSE: 10.0}
+    watch.want([SPORT], 10.0)
+    assert watch.overdue(10.0) == {}
+    watch.want([SPORT, POSE], 10.0)
+    assert watch.overdue(10.5) == {}
+
+
+def test_the_age_of_motion_is_that_of_the_oldest_source_that_tells_of_it():
+    watch = SourceWatch([SPORT, POSE], 0.0)
+    assert watch.age_of_motion(0.1) == float('inf')  # nothing came yet
+    watch.is_new(SPORT, 1, 1.0)
+    assert watch.age_of_motion(1.1) == pytest.approx(0.1)
+    watch.is_new(POSE, 1, 2.0)
+    watch.is_new(SPORT, 2, 5.0)
+    assert watch.age_of_motion(5.0) == pytest.approx(3.0)
+    watch.want([SPORT], 5.0)  # nobody looks at the pose any more
+    assert watch.age_of_motion(5.0) == 0.0
+
+
+def test_a_sample_that_is_the_same_to_its_stamp_is_nothing_new():
+    watch = SourceWatch([POSE], 0.0)
+    pose = RobotPose(7.0, (1.0, 2.0, 0.3), (0.0, 0.0, 0.0, 1.0))
+    assert watch.is_new(POSE, pose, 1.0)
+    assert not watch.is_new(POSE, replace(pose), 2.0)
+    assert watch.age(POSE, 3.0) == 2.0
+    assert watch.is_new(POSE, replace(pose, stamp=7.1), 3.0)
+    assert watch.is_new('b', 5, 1.0)
+    assert watch.is_new('b', 5, 1.0)  # no stamp: it may well be the same

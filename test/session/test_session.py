@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from rig import CONFIG, Rig, ScriptedLink, packet
+from rig import CONFIG, A, Rig, ScriptedLink, packet
 
 from go2_webrtc_driver.errors import DecodeError, LinkBusy, LinkLost, LinkUnreachable
 from go2_webrtc_driver.session.lasting import CAMERA
@@ -19,7 +19,7 @@ def test_samples_come_in_order_across_links():
         await rig.session.start()
         await rig.wait_for(lambda: len(rig.samples) == 2)
         await rig.session.stop()
-        assert rig.samples == [('a', 1), ('a', 2)]
+        assert rig.samples == [(A, 1), (A, 2)]
         assert rig.opened == 2
 
     asyncio.run(main())
@@ -31,7 +31,7 @@ def test_the_robot_is_asked_for_what_is_needed_and_nothing_else():
         await rig.session.start()
         await rig.wait_for(lambda: rig.samples)
         await rig.session.stop()
-        assert set(rig.links[0].told[:3]) == {'stop', ('subscribe', 'a'), ('video', True)}
+        assert set(rig.links[0].told[:3]) == {'stop', ('subscribe', A), ('video', True)}
 
     asyncio.run(main())
 
@@ -65,7 +65,7 @@ def test_a_bad_packet_is_dropped_and_counted_and_the_next_good_one_goes_through(
         await rig.session.start()
         await rig.wait_for(lambda: rig.samples)
         await rig.session.stop()
-        assert (rig.samples, rig.status.dropped) == ([('a', 5)], 2)
+        assert (rig.samples, rig.status.dropped) == ([(A, 5)], 2)
 
     asyncio.run(main())
 
@@ -127,7 +127,7 @@ def test_no_command_survives_a_lost_link():
         rig.session.command(Velocity(0.4))
         await rig.wait_for(lambda: Velocity(0.4) in rig.links[0].told)
         gone.set()
-        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.wait_for(lambda: (A, 2) in rig.samples)
         await asyncio.sleep(3 / CONFIG.command_rate)
         assert Velocity(0.4) not in rig.links[1].told
         await rig.session.stop()

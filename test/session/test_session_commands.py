@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from rig import CONFIG, Rig, packet
+from rig import CONFIG, A, Rig, packet
 from support import warned
 
 from go2_webrtc_driver.errors import CommandRejected, InvalidCommand, LinkLost
@@ -53,13 +53,13 @@ def mode(name):
 def test_what_is_wanted_later_is_asked_for_and_what_is_not_any_more_is_not():
     async def scenario(rig, link):
         link.told.clear()
-        rig.session.want({'a', MAP})
+        rig.session.want({A, MAP})
         assert set(map(str, link.told)) == set(
             map(str, [('video', False), ('traffic saving', False), ('subscribe', MAP),
                       commands.switch_lidar(True)])
         )  # fmt: skip
         link.told.clear()
-        rig.session.want({'a', CAMERA})
+        rig.session.want({A, CAMERA})
         assert ('video', True) in link.told
         assert ('traffic saving', True) in link.told
         assert ('unsubscribe', MAP) in link.told
@@ -71,9 +71,9 @@ def test_what_is_wanted_later_is_asked_for_and_what_is_not_any_more_is_not():
 def test_what_is_wanted_is_asked_for_on_the_next_link_too():
     async def main():
         rig = Rig([packet(1), LinkLost('gone')], [packet(2)])
-        rig.session.want({'a', 'b'})
+        rig.session.want({A, 'b'})
         await rig.session.start()
-        await rig.wait_for(lambda: ('a', 2) in rig.samples)
+        await rig.wait_for(lambda: (A, 2) in rig.samples)
         assert ('subscribe', 'b') in rig.links[1].told
         await rig.session.stop()
 
