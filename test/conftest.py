@@ -8,8 +8,10 @@ import contextlib
 import logging
 import os
 
+from domains import free_domain
+
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+os.environ['ROS_DOMAIN_ID'] = str(free_domain())
 
 import pytest
 import secret_watch

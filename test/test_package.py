@@ -196,3 +196,13 @@ def test_whatever_is_not_of_ros_can_be_imported_without_it():
     block = "import sys; sys.modules['rclpy'] = sys.modules['ament_index_python'] = None"
     code = '; '.join((block, *(f'import {each}' for each in modules)))
     assert run(sys.executable, '-c', code, cwd=ROOT) == ''
+
+
+def test_two_runs_of_the_suite_have_ros_domains_of_their_own():
+    mine = int(os.environ['ROS_DOMAIN_ID'])
+    script = 'import conftest, os; print(os.environ["ROS_DOMAIN_ID"])'
+    environment = {**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)}
+    theirs = subprocess.run(
+        [sys.executable, '-c', script], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert int(theirs) != mine
