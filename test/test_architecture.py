@@ -9,6 +9,7 @@ import pytest
 PACKAGE = 'go2_webrtc_driver'
 ROOT = Path(__file__).parent.parent / PACKAGE
 LEAVES = {'errors', 'complaints', 'config', 'files', 'tasks', 'velocity'}
+PEER = 'peer'  # the leaf that knows aiortc: for link and the simulated robot
 ROBOT = LEAVES | {'protocol'}  # what knows the robot's protocol, and nothing of a network
 SIM_ROOT = {'sim.pose', 'sim.options'}
 ROS = {
@@ -25,10 +26,11 @@ RULES = {
     'files': ({'errors'}, set()),
     'velocity': ({'errors'}, set()),
     'tasks': (set(), {'async_timeout'}),
+    PEER: (set(), {'aiortc'}),
     'protocol': ({'errors'}, {'numpy', 'lz4', 'cryptography'}),
     'signaling': (ROBOT, {'aiohttp', 'curl_cffi', 'ifaddr', 'yaml'}),
     'link': (
-        ROBOT | {'signaling.attempt'},
+        ROBOT | {PEER, 'signaling.attempt'},
         {'aioice', 'aiortc', 'av', 'unitree_webrtc_connect'},
     ),
     'session': (ROBOT, set()),
@@ -40,7 +42,7 @@ RULES = {
     'sim.brain': ({'protocol', 'sim.pose', 'sim.body', 'sim.world'}, {'numpy'}),
     'sim.options': ({'protocol', 'sim.body', 'sim.brain'}, set()),
     'sim.wire': (
-        {'errors', 'protocol', 'sim.world', 'sim.brain', *SIM_ROOT},
+        {'errors', PEER, 'protocol', 'sim.world', 'sim.brain', *SIM_ROOT},
         {'aiohttp', 'aioice', 'aiortc', 'av', 'cryptography', 'numpy'},
     ),
     'start': ({'ros'}, {'rclpy'}),

@@ -8,6 +8,7 @@ from typing import Any
 from aioice.utils import random_string
 from aiortc import RTCPeerConnection
 
+from ..peer import ice_agents
 from ..signaling.attempt import Network
 
 
@@ -19,7 +20,7 @@ def share_credentials(connection: RTCPeerConnection) -> None:
     was imported before aiortc.
     """
     username, password = random_string(4), random_string(22)
-    for agent in _ice_agents(connection):
+    for agent in ice_agents(connection):
         agent._local_username = agent.__dict__['local_username'] = username
         agent._local_password = agent.__dict__['local_password'] = password
 
@@ -31,7 +32,7 @@ def gather_on(connection: RTCPeerConnection, network: Network) -> None:
     Virtual and VPN interfaces only cost time on the LAN, and aioice by itself leaves out
     the loopback interface, where a simulated robot is.
     """
-    for agent in _ice_agents(connection):
+    for agent in ice_agents(connection):
         agent.get_component_candidates = _gather_on(agent.get_component_candidates, network)
 
 
@@ -48,12 +49,6 @@ def has_relay(connection: RTCPeerConnection) -> bool:
     """Whether a TURN server has given us a relayed address."""
     return any(
         candidate.type == 'relay'
-        for agent in _ice_agents(connection)
+        for agent in ice_agents(connection)
         for candidate in agent.local_candidates
     )
-
-
-def _ice_agents(connection: RTCPeerConnection) -> set[Any]:
-    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
-    owners += [connection.sctp] if connection.sctp else []
-    return {owner.transport.transport.iceGatherer._connection for owner in owners}

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 
 from aiortc import RTCPeerConnection, RTCSessionDescription
-from aiortc.exceptions import InvalidAccessError, InvalidStateError, OperationError
 from aiortc.sdp import SessionDescription
 
+from ..peer import BAD_DESCRIPTION
 from ..protocol.offer_answer import Answer
 from ..signaling.attempt import Progress
 
@@ -21,12 +21,6 @@ STEP_TIMEOUT = 5.0  # s, for each of the steps
 EVENTS = ('signalingstatechange', 'iceconnectionstatechange')
 NEEDED = ('video', 'application')
 LONGEST_OF_OURS = 1024  # bytes; a Move has about 200
-
-# What aiortc raises at a bad description is no contract.
-BAD_DESCRIPTION = (
-    ValueError, TypeError, LookupError, AttributeError, AssertionError,
-    InvalidStateError, InvalidAccessError, OperationError,
-)  # fmt: skip
 
 
 async def apply_answer(connection: RTCPeerConnection, answer: Answer, progress: Progress) -> None:

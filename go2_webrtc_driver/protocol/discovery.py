@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import Any
 
 from ..errors import DecodeError, show
@@ -84,3 +84,8 @@ def _check_address(address: Any) -> None:
     except ValueError:
         pass
     raise DecodeError(_STEP, f'ip: expected an IP address, got {show(address)}')
+
+
+def membership(interface: str) -> bytes:
+    """Return what a socket joins the group with on an interface, named by our address there."""
+    return IPv4Address(GROUP).packed + IPv4Address(interface).packed

@@ -27,7 +27,6 @@ from .fields import Fields
 from .messages import Message
 
 SIDE = 128  # voxels along x and along y
-BYTES_PER_LAYER = SIDE * SIDE // 8
 FRAME = 'odom'
 
 LARGEST_BITMAP = 1 << 20  # bytes; a recorded map has 77 824, the vendor's app room for 80 000

@@ -101,8 +101,8 @@ def _listen(interfaces: list[str]) -> socket.socket:
         listening.close()
         raise
     for interface in interfaces:
-        membership = socket.inet_aton(discovery.GROUP) + socket.inet_aton(interface)
         with contextlib.suppress(OSError):  # an interface that cannot, or joined already
+            membership = discovery.membership(interface)
             listening.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
     return listening
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..protocol import offer_answer as signaling
+from ..protocol.actions import MCF
 from .body import battery
 from .brain.robot import STANDING, Posture
-from .brain.sport import MCF
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from support import free_address, lan, process, simulated_robot, source_of, unti
 
 from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkUnreachable
 from go2_webrtc_driver.link.link import open_link
+from go2_webrtc_driver.peer import ice_agents
 from go2_webrtc_driver.protocol import commands
 from go2_webrtc_driver.protocol import offer_answer as signaling
 from go2_webrtc_driver.protocol.offer_answer import Answer
 from go2_webrtc_driver.protocol.topics import Topic
 from go2_webrtc_driver.sim.options import Options
-from go2_webrtc_driver.sim.wire import client as robots_side
 from go2_webrtc_driver.sim.wire.lan_server import LanServer
 
 SPORT = Topic.SPORT_MODE_STATE.value
@@ -376,7 +376,7 @@ def test_neither_side_learns_an_address_of_the_other():
             go2.answer = lambda offer: (offers.append(offer), answer(offer))[1]
             async with offering() as (_, offer, _):
                 answered = await network._answer(offer)
-                agents = robots_side._agents(go2.client._connection)
+                agents = ice_agents(go2.client._connection)
             ports = {each.port for agent in agents for each in agent.local_candidates}
             assert robot_ip not in answered.sdp
             assert not ports & {port for _, port in candidates(answered.sdp)}

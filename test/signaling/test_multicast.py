@@ -44,7 +44,7 @@ async def liar(*replies):
     listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((discovery.GROUP, discovery.QUERY_PORT))
-    membership = socket.inet_aton(discovery.GROUP) + socket.inet_aton('127.0.0.1')
+    membership = discovery.membership('127.0.0.1')
     listening.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
     transport, _ = await loop.create_datagram_endpoint(Liar, sock=listening)
     try:

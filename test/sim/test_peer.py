@@ -19,8 +19,8 @@ from unitree_webrtc_connect.unitree_auth import (
 )
 
 from go2_webrtc_driver.errors import DecodeError
+from go2_webrtc_driver.peer import ice_agents
 from go2_webrtc_driver.protocol import offer_answer as signaling
-from go2_webrtc_driver.sim.wire import client as robots_side
 
 CLIENT = """
 import asyncio, json, logging, sys
@@ -267,7 +267,7 @@ def test_a_handshake_that_ends_after_close_starts_nothing_that_lasts():
     async def main():
         async with simulated_robot() as (go2, _), offering() as (_, offer, _):
             await go2.answer(offer)
-            agents = robots_side._agents(go2.client._connection)
+            agents = ice_agents(go2.client._connection)
             await go2.client.close()
             for agent in agents:
                 await asyncio.wait_for(agent.query_consent(), 1.0)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ...protocol.actions import MCF
 from ...protocol.state import LidarState, Service
-from .sport import MCF, RELEASED
+from .sport import RELEASED
 
 SPORT_SERVICES = (MCF, 'sport_mode', 'ai_sport')
 PROTECTED = ('webrtc_bridge', 'motion_switcher')

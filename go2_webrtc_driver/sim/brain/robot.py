@@ -7,6 +7,7 @@ units are REP-103's, as the codecs in ``protocol`` want them.
 
 from __future__ import annotations
 
+from ...protocol.actions import MCF
 from ...protocol.state import (
     Battery,
     Imu,
@@ -22,7 +23,7 @@ from ..body.attitude import Quaternion, to_quaternion
 from ..body.body import DAMPED, LYING, MOVE_LASTS, SITTING, STANDING, Body, Posture
 from ..world.avoidance import limit_ahead
 from .reply import Reply
-from .sport import MCF, Sport
+from .sport import Sport
 
 __all__ = ['DAMPED', 'LYING', 'MOVE_LASTS', 'SITTING', 'STANDING', 'Posture', 'Robot']
 

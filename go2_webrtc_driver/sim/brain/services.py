@@ -12,14 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...protocol.actions import MCF
+from ...protocol.motion import FULL_STICK
 from ...protocol.topics import MotionSwitcherApi, ObstaclesAvoidApi, Status, Topic, VuiApi
 from ..body.body import DAMPED, STANDING
 from .reply import BAD_PARAMETER, Reply, field, numbers, read
 from .robot import Robot
-from .sport import MCF, RELEASED
+from .sport import RELEASED
 
 MODES = (MCF, 'normal', 'ai')
-FULL_STICK = (1.0, 0.5, 1.0)  # m/s, m/s, rad/s; ours, as a real robot's scaling is not known
 COLORS = ('white', 'red', 'yellow', 'blue', 'green', 'cyan', 'purple')
 NOT_IMPLEMENTED = Reply(Status.API_NOT_IMPLEMENTED)
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ...protocol.actions import MCF
 from ...protocol.topics import McfApi, Mode, NormalApi, SportApi, Status
 from ..body.body import DAMPED, LOCKED, LYING, SITTING, STANDING, Body, Gesture, Posture
 from ..body.trot import FOOT_RAISE
 from .reply import BAD_PARAMETER, Reply, field, numbers, read
 
-MCF = 'mcf'
 RELEASED = ''
 REFUSED = Reply(Status.SPORT_ERROR)
 

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiortc import (
-    InvalidAccessError,
-    InvalidStateError,
     RTCConfiguration,
     RTCDataChannel,
     RTCIceServer,
@@ -20,9 +18,9 @@ from aiortc import (
     RTCRtpSender,
     RTCSessionDescription,
 )
-from aiortc.exceptions import OperationError
 
 from ...errors import DecodeError
+from ...peer import BAD_DESCRIPTION, ice_agents
 from ...protocol import messages
 from ...protocol.messages import Message, build_message
 from ...protocol.topics import MessageType, Topic
@@ -44,11 +42,6 @@ PROBE_PERIOD = 5.0  # s, between two round-trip probes; not known of a real robo
 MOST_BUFFERED = 1 << 20  # bytes; a client that does not read loses data, not our memory
 CLOSE_TIMEOUT = 2.0  # s; a TURN server that is gone would hold aiortc up for a minute
 
-# What aiortc raises at an SDP or a TURN server it cannot take; no contract of its own.
-_BAD_OFFER = (
-    ValueError, TypeError, LookupError, AttributeError, AssertionError,
-    InvalidStateError, InvalidAccessError, OperationError,
-)  # fmt: skip
 _LONG_FINGERPRINT = re.compile(r'^a=fingerprint:sha-(384|512) ', re.MULTILINE | re.IGNORECASE)
 
 
@@ -116,7 +109,7 @@ class Client:
         for task in tasks:
             task.cancel()
         self.camera.stop()
-        for agent in _agents(self._connection):
+        for agent in ice_agents(self._connection):
             agent.query_consent = _nothing  # aioice would start it after close, and never end it
         try:
             await asyncio.wait_for(self._connection.close(), CLOSE_TIMEOUT)
@@ -127,7 +120,7 @@ class Client:
     async def _negotiate(self, offer: RTCSessionDescription) -> str:
         answer = await self._take(offer)
         addresses = [] if self._options.relay_only else [self._options.ip]
-        for agent in _agents(self._connection):
+        for agent in ice_agents(self._connection):
             _gather_on(agent, addresses)
         await self._connection.setLocalDescription(answer)
         return str(self._connection.localDescription.sdp)
@@ -140,7 +133,7 @@ class Client:
             if _LONG_FINGERPRINT.search(offer.sdp):
                 connection._sctpLegacySdp = False  # as a real Go2 does: aiortc issue 1338
             return await connection.createAnswer()
-        except _BAD_OFFER as error:
+        except BAD_DESCRIPTION as error:
             raise DecodeError('offer', f'expected a usable one, got: {error!r}') from error
 
     def send(self, message: str | bytes, most_buffered: int = MOST_BUFFERED) -> bool:
@@ -338,13 +331,6 @@ class Client:
             left = self._heard_at + SILENT_CLIENT_TIMEOUT - time.monotonic()
         logger.warning('the client fell silent')
         await self.close()
-
-
-def _agents(connection: RTCPeerConnection) -> set[Any]:
-    """Return the aioice agents of the connection."""
-    owners: list[Any] = [each.receiver for each in connection.getTransceivers()]
-    owners += [connection.sctp] if connection.sctp else []
-    return {owner.transport.transport.iceGatherer._connection for owner in owners}
 
 
 async def _nothing() -> None:

@@ -104,5 +104,5 @@ def _group_socket(address: str) -> socket.socket:
 
 
 def _join(made: socket.socket, interface: str) -> None:
-    request = socket.inet_aton(discovery.GROUP) + socket.inet_aton(interface)
-    made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, request)
+    membership = discovery.membership(interface)
+    made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
