@@ -21,9 +21,9 @@ secret_watch.install()
 
 
 def pytest_collection_modifyitems(items):
-    """Tests of ROS wait more than they compute: two may run at once, if they are not ``alone``."""
+    """Tests wait more than they compute: two may run at once, but for faults and ``alone``."""
     for item in items:
-        if item.path.parent.name == 'ros' and not item.get_closest_marker('alone'):
+        if item.path.parent.name != 'faults' and not item.get_closest_marker('alone'):
             item.add_marker('shared')
 
 
