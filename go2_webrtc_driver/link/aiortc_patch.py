@@ -18,6 +18,8 @@ dies with ``'NoneType' object has no attribute 'media'``. The repairs, each boun
   retries;
 - datagrams that are empty, torn, or from strangers are dropped: a single empty one, from any
   host, would end the connection;
+- messages that never end, RTP of ever new sources and pictures of any size have bounds
+  (``aiortc_bounds.py``);
 - text on a data channel that is not UTF-8 is taken with marks of replacement; it would end
   the connection too;
 - a BUNDLE group that would leave a transport unknown to ``close()`` is refused.
@@ -44,6 +46,7 @@ import aiortc
 
 from ..errors import ConfigError
 from ..tasks import timeout
+from . import aiortc_bounds
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,16 @@ USED_BY_LINK = (
     ('aiortc.RTCRtpReceiver', '_send_rtcp_pli', ('self', 'media_ssrc'), True),
     ('aiortc.jitterbuffer.JitterBuffer', 'remove', ('self', 'count'), False),
 )
+BOUNDS = (
+    ('aiortc.RTCSctpTransport', '_receive_data_chunk', ('self', 'chunk'), True,
+     aiortc_bounds.bounded_reassembly),
+    ('aiortc.rtcdtlstransport.RtpRouter', 'route_rtp', ('self', 'packet'), False,
+     aiortc_bounds.bounded_sources),
+    ('aiortc.codecs.h264.H264Decoder', 'decode', ('self', 'encoded_frame'), False,
+     aiortc_bounds.small_h264),
+    ('aiortc.codecs.vpx.Vp8Decoder', 'decode', ('self', 'encoded_frame'), False,
+     aiortc_bounds.small_vp8),
+)  # fmt: skip
 _MARK = '_go2_patched'
 _GATE = '_go2_gate'
 
@@ -178,6 +191,10 @@ def _patches() -> list[_Patch]:
             _from_peers_only,
         ),
         _Patch('aiortc.RTCSctpTransport', '_receive', delivered, True, _decodable),
+        *(
+            _Patch(owner, name, parameters, is_async, wrap)
+            for owner, name, parameters, is_async, wrap in BOUNDS
+        ),
         *(
             _Patch(owner, name, parameters, is_async, _unchanged)
             for owner, name, parameters, is_async in USED_BY_LINK

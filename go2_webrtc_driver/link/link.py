@@ -24,12 +24,14 @@ from ..protocol.commands import Command, Request
 from ..protocol.decoders import Sample
 from ..protocol.messages import Message, build_message
 from ..protocol.motion import MOTIONS, Motion
-from ..protocol.offer_answer import REJECT
+from ..protocol.offer_answer import REJECT, Answer
 from ..protocol.topics import MessageType
 from ..signaling.attempt import Network, Progress, Signaling
 from ..tasks import Tasks, timeout
 from ..velocity import STOP, Velocity
 from . import aiortc_patch
+from .aiortc_bounds import MOST_PIXELS
+from .candidates import is_near, usable
 from .channel import MOST_BUFFERED, Channel
 from .ice import gather_on, has_relay, share_credentials
 from .intake import Intake, value_of
@@ -44,7 +46,6 @@ TASKS_TIMEOUT = 0.5  # s, for our own tasks to end
 STOP_TIMEOUT = 0.5  # s, for the robot to confirm that it stops
 ENABLE_TIMEOUT = 2.0  # s, for the robot to answer what makes it take velocities
 MOST_QUEUED = 512  # messages; a flood drops the oldest
-MOST_PIXELS = 1920 * 1088  # of a picture; the largest known is 1920x1080
 
 Received = Sample | Message | DecodeError
 
@@ -98,9 +99,16 @@ class Link:
         answer = await signaling.exchange(self._connection.localDescription.sdp, progress)
         if answer.sdp == REJECT:
             raise LinkBusy(f'{self.robot} serves another client; close the app')
-        await apply_answer(self._connection, answer, progress)
+        await apply_answer(self._connection, self._with_usable_candidates(answer), progress)
         progress.wait_for('the link: ICE, DTLS, SCTP and its validation', self._missing_step)
         await self._channel.valid
+
+    def _with_usable_candidates(self, answer: Answer) -> Answer:
+        robot = self._network.robot
+        sdp, others = usable(answer.sdp, lambda each: not robot or is_near(each, robot))
+        if others:
+            self._progress.note(f'{others} candidates of the answer are not tried')
+        return Answer(sdp, answer.type)
 
     def _missing_step(self) -> str:
         return missing_step(self._connection)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import select
+import time
 from contextlib import suppress
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from typing import Any
 
+from ..complaints import MOST_KINDS, PERIOD
+
 PACKAGE = __name__.partition('.')[0]
 STDOUT, STDERR = 1, 2
 MOST_WAITING = 1000  # records; more are dropped while nobody reads our output
+# Libraries that would print past ROS, each through the loggers of its modules.
+FOREIGN = ('aiortc', 'aioice', 'aiohttp')
+LONGEST_KIND = 200  # characters
 STOP_TIMEOUT = 1.0  # s, for what waits to be said in the end
 
 
@@ -64,11 +70,33 @@ def _wait_for_readers() -> None:
             select.select([], [number], [])
 
 
+class _Seldom(logging.Handler):
+    """Hands on one warning of a kind in a period: some libraries warn of each packet."""
+
+    def __init__(self, bridge: LogBridge) -> None:
+        super().__init__(logging.WARNING)
+        self._bridge = bridge
+        self._told_at: dict[str, float] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record; its kind is its text without the arguments."""
+        kind, now = str(record.msg)[:LONGEST_KIND], time.monotonic()
+        if now - self._told_at.get(kind, float('-inf')) < PERIOD:
+            return
+        if len(self._told_at) > MOST_KINDS:
+            self._told_at.clear()
+        self._told_at[kind] = now
+        self._bridge.handle(record)
+
+
 class LogBridge(QueueHandler):
     """
     Hands records over to a thread that logs them; attach it with :func:`attach`.
 
     It never waits: who logs may be the loop that watches over the robot.
+
+    Attributes:
+        foreign: the handler for libraries.
     """
 
     def __init__(self, logger: Any) -> None:
@@ -78,6 +106,7 @@ class LogBridge(QueueHandler):
         """
         waiting: Queue[logging.LogRecord] = Queue(MOST_WAITING)
         super().__init__(waiting)
+        self.foreign = _Seldom(self)
         self._listener = _Listener(waiting, _ToRclpy(logger))
         self._listener.start()
 
@@ -102,17 +131,24 @@ class _Listener(QueueListener):
 
 
 def attach(logger: Any) -> LogBridge:
-    """Send the package's records to ``logger`` until :func:`detach`."""
+    """Send the records of the package, and warnings of its libraries, to ``logger``."""
     bridge = LogBridge(logger)
     package = logging.getLogger(PACKAGE)
     package.addHandler(bridge)
     package.setLevel(logging.DEBUG)
     package.propagate = False
+    for name in FOREIGN:
+        logging.getLogger(name).addHandler(bridge.foreign)
+        logging.getLogger(name).propagate = False
     return bridge
 
 
 def detach(bridge: LogBridge) -> None:
     """Undo :func:`attach`."""
+    for name in FOREIGN:
+        foreign = logging.getLogger(name)
+        foreign.removeHandler(bridge.foreign)
+        foreign.propagate = not foreign.handlers
     package = logging.getLogger(PACKAGE)
     package.removeHandler(bridge)
     bridge.close()

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 MODE_TIMEOUT = 2.0  # s, for the robot to tell its mode; older ones do not
 SETTING_TIMEOUT = 2.0  # s
 WATCH_PERIOD = 0.1  # s, within which an overdue sign of life is noticed
+MOST_TOLD = 5  # faults in one line; diagnostics show them all
 END_TIMEOUT = 1.0  # s, for our tasks to end once the robot is stopped
 
 
@@ -222,10 +223,12 @@ class Visit:
         except DecodeError as error:
             self._drop(error)
             return
-        for fault in sorted(faults - self.faults, key=str):
-            self._complaints.warn(f'the robot reports a fault: {fault}')
-        for fault in sorted(self.faults - faults, key=str):
-            logger.debug('the robot reports no more: %s', fault)
+        if added := sorted(map(str, faults - self.faults)):
+            more = f' and {len(added) - MOST_TOLD} more' if len(added) > MOST_TOLD else ''
+            told = '; '.join(added[:MOST_TOLD])
+            self._complaints.warn('the robot reports a fault: %s%s', told, more)
+        if gone := sorted(map(str, self.faults - faults)):
+            logger.debug('the robot reports no more: %s', '; '.join(gone[:MOST_TOLD]))
         self.faults = faults
         self._on_change()
 

@@ -54,11 +54,13 @@ class Network:
         address: our address on the interface that leads to the robot, or to the TURN server.
         ice_servers: STUN and TURN servers; none on the LAN.
         exclusive: offer candidates on ``address`` alone, not on every interface.
+        robot: its address, near which its candidates are; empty: it may be anywhere.
     """
 
     address: str
     ice_servers: tuple[IceServer, ...] = ()
     exclusive: bool = True
+    robot: str = ''
 
 
 class Progress:

@@ -67,7 +67,8 @@ class LanSignaling:
         if not self._address:
             progress.wait_for('an answer to discovery')
             self._address = await find_robot(self._serial_number)
-        return Network(local_address_towards(self._address, signaling.PORT))
+        ours = local_address_towards(self._address, signaling.PORT)
+        return Network(ours, robot=self._address)
 
     async def exchange(self, sdp: str, progress: Progress) -> Answer:
         """

@@ -65,7 +65,7 @@ def listeners(user):
 def test_calm_configure_and_cleanup_do_not_end_the_process(user, listeners):
     """Entities that went while the main thread built its wait set did, once in 100 cycles."""
     with driver(user, '127.0.0.1') as started:
-        for _ in range(60):
+        for _ in range(int(os.environ.get('STORM_CYCLES', '60'))):
             assert user.transition(CONFIGURE)
             assert user.transition(CLEANUP)
         status, _, output = interrupt(started)
