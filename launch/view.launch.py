@@ -114,7 +114,7 @@ def _model_and_view(context: LaunchContext) -> list[Node]:
 
 
 def _view(context: LaunchContext) -> str:
-    """Return the file of the view; one that follows this robot, where its frame has another name."""
+    """Return the file of the view: one of our own where the robot to follow has another name."""
     shipped = SHARE / 'config' / 'go2.rviz'
     root = _root(_model(context))
     if root == BASE_FRAME:
