@@ -128,8 +128,8 @@ def tell_transform(message: Any) -> str:
 
 
 def tell_transforms(message: Any) -> str:
-    """Return which frames are fixed on others."""
-    return ', '.join(each.child_frame_id for each in message.transforms)
+    """Return how many frames are fixed, and on which one."""
+    return f'{len(message.transforms)} frames on {message.transforms[0].header.frame_id}'
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class Row:
     message_type: type
     tell: Callable[[Any], str]
     late: float = 0.5
-    qos: QoSProfile = qos_profile_sensor_data
+    qos: QoSProfile = field(default_factory=lambda: qos_profile_sensor_data)
 
 
 ROWS = (

@@ -23,6 +23,7 @@ from launch.actions import (
 )
 from launch.conditions import IfCondition, UnlessCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.logging import launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
@@ -92,7 +93,7 @@ def _frames_of_the_model(context: LaunchContext) -> list[SetLaunchConfiguration]
 def _model_and_view(context: LaunchContext) -> list[Node]:
     namespace = LaunchConfiguration('namespace')
     text = ElementTree.tostring(_model(context), encoding='unicode')
-    fixed_frame = _frame_prefix(context) + FIXED_FRAME
+    prefix = _frame_prefix(context)
     return [
         Node(
             package='robot_state_publisher',
@@ -105,11 +106,23 @@ def _model_and_view(context: LaunchContext) -> list[Node]:
             package='rviz2',
             executable='rviz2',
             namespace=namespace,
-            arguments=['-d', str(SHARE / 'config' / 'go2.rviz'), '-f', fixed_frame],
+            arguments=['-d', _view(context), '-f', prefix + FIXED_FRAME],
             condition=IfCondition(LaunchConfiguration('rviz')),
             output='screen',
         ),
     ]
+
+
+def _view(context: LaunchContext) -> str:
+    """Return the file of the view: one of our own where the robot to follow has another name."""
+    shipped = SHARE / 'config' / 'go2.rviz'
+    root = _root(_model(context))
+    if root == BASE_FRAME:
+        return str(shipped)
+    ours = Path(launch_config.log_dir) / 'go2.rviz'
+    follows = f'Target Frame: {BASE_FRAME}\n'
+    ours.write_text(shipped.read_text().replace(follows, f'Target Frame: {root}\n'))
+    return str(ours)
 
 
 def _frame_prefix(context: LaunchContext) -> str:

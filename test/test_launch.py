@@ -1,6 +1,7 @@
 """The launch files, for real, where launch_ros is installed (PyPI has none for ROS 2)."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -31,6 +32,7 @@ pytest.importorskip(
 )
 from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
+logging.setLoggerClass(logging.Logger)  # those of launch hand nothing on, and caplog sees none
 FOLDER = Path(__file__).parent.parent / 'launch'
 LAUNCH = """
 import sys

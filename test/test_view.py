@@ -1,6 +1,7 @@
 """What is seen in RViz: the robot's model, the displays, and the launch file that starts them."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -214,6 +215,57 @@ def displays(view):
     return {each['Name']: each for each in view['Displays']}
 
 
+def rainbow(share):
+    """Return the colour, RGB of 0 to 1, that RViz gives to a share of an axis from its top."""
+    section, within = divmod(5 * share + 1, 1)
+    falling = 1 - (within if int(section) % 2 else 1 - within)
+    return {
+        1: (falling, 0, 1), 2: (0, falling, 1), 3: (0, 1, falling),
+        4: (falling, 1, 0), 5: (1, falling, 0), 6: (1, falling, 0),
+    }[int(section)]  # fmt: skip
+
+
+def test_no_point_that_the_lidar_sees_has_the_colour_of_the_scan(view):
+    axis = displays(view)['Points']['Autocompute Value Bounds']
+    scan = [int(each) / 255 for each in displays(view)['Scan']['Color'].split(';')]
+    for height in np.linspace(-0.3, 2.0, 47):  # m, from below the floor to the top of the map
+        share = 1 - (height - axis['Min Value']) / (axis['Max Value'] - axis['Min Value'])
+        assert math.dist(rainbow(share), scan) > 0.6, height
+
+
+def test_the_view_follows_the_robot(view):
+    assert view['Views']['Current']['Target Frame'] == 'base_link'
+
+
+def test_the_view_has_tools_for_pose_and_goal_in_the_namespace(view):
+    topics = {each['Class'].rpartition('/')[2]: each.get('Topic') for each in view['Tools']}
+    assert topics['SetInitialPose']['Value'] == 'initialpose'
+    assert topics['SetGoal']['Value'] == 'goal_pose'
+
+
+def extent(visual):
+    """Return the lowest and highest corner of a solid that is not turned [m]."""
+    form, at = visual.geometry, np.array(visual.origin.xyz if visual.origin else (0, 0, 0))
+    if hasattr(form, 'size'):
+        half = np.array(form.size) / 2
+    else:
+        half = np.array([form.radius, form.radius, getattr(form, 'length', 2 * form.radius) / 2])
+    return at - half, at + half
+
+
+def meet(one, other):
+    return (one[0] <= other[1]).all() and (other[0] <= one[1]).all()
+
+
+def test_the_body_is_of_one_piece(robot):
+    first, *others = map(extent, robot.link_map['trunk'].visuals)
+    reached = [first]
+    while touching := [each for each in others if any(meet(each, one) for one in reached)]:
+        reached += touching
+        others = [each for each in others if not any(each is one for one in touching)]
+    assert not others
+
+
 def topic_of(display):
     return display.get('Topic') or display.get('Description Topic')
 
@@ -260,8 +312,8 @@ def test_a_display_gets_what_its_publisher_sends(view, topic):
     assert wanted.durability == publisher.durability  # else a late RViz misses the model
 
 
-def test_the_view_names_no_frame_but_odom(view):
-    assert set(frames_named(view)) == {'odom', '<Fixed Frame>'}
+def test_the_view_names_no_frames_but_odom_and_the_one_it_follows(view):
+    assert set(frames_named(view)) == {'odom', '<Fixed Frame>', 'base_link'}
     assert view['Global Options']['Fixed Frame'] == 'odom'
     assert displays(view)['Robot']['TF Prefix'] == ''
 
@@ -369,6 +421,7 @@ def test_a_frame_prefix_is_before_every_frame_of_the_driver_the_model_and_the_vi
     assert all(each.name.startswith('dog/') for each in model.links)
     assert tuple(revolute(model)) == JOINTS
     assert told['rviz2'][0][2:4] == ['-f', 'dog/odom']
+    assert 'Target Frame: dog/base_link\n' in Path(told['rviz2'][0][1]).read_text()
 
 
 def test_the_driver_takes_its_base_frame_from_another_model(launched, tmp_path):

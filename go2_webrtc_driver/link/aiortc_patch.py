@@ -13,7 +13,8 @@ dies with ``'NoneType' object has no attribute 'media'``. The repairs, each boun
   receiver never gets a None;
 - ICE transports are stopped in the background, and ``close()`` awaits them: with TURN
   those that BUNDLE makes superfluous would hold ``setRemoteDescription`` up for seconds;
-- gathering of ICE candidates that is cancelled ends what it has begun, allocations too;
+- gathering of ICE candidates that is cancelled ends what it has begun, allocations and
+  sockets too;
 - deleting a TURN allocation takes ``TURN_DELETE_TIMEOUT`` at most, not the 63 s of its
   retries;
 - datagrams that are empty, torn, or from strangers are dropped: a single empty one, from any
@@ -202,7 +203,9 @@ def _patches() -> list[_Patch]:
         _Patch('aioice.ice.Connection', 'gather_candidates', ('self',), True, _gather_or_end),
         _Patch('aioice.ice', 'server_reflexive_candidate', asked, True, _listed_in_gathering),
         _Patch('aioice.turn', 'create_turn_endpoint', allocated, True, _listed_in_gathering),
+        _Patch('aioice.ice.Connection', 'close', ('self',), True, _close_with_checks),
         _Patch('aioice.turn.TurnClientMixin', 'delete', ('self',), True, _bounded_delete),
+        _Patch('aioice.turn.TurnClientMixin', 'connect', ('self',), True, _closing_in_vain),
     ]
 
 
@@ -403,6 +406,29 @@ def _listed_in_gathering(work: Callable[..., Awaitable[Any]]) -> Callable[..., A
         return result
 
     return listed
+
+
+def _close_with_checks(close: Callable[..., Awaitable[None]]) -> Callable[..., Any]:
+    """End the checks of candidates too; aioice up to 0.10.2 repeats them on the closed socket."""
+
+    async def close_with_checks(self: Any) -> None:
+        await close(self)
+        await _cancel({pair.task for pair in self._check_list if pair.task is not None})
+
+    return close_with_checks
+
+
+def _closing_in_vain(connect: Callable[..., Awaitable[Any]]) -> Callable[..., Any]:
+    """Close the socket of an allocation that was cancelled; aioice up to 0.10.2 forgets it."""
+
+    async def connect_or_close(self: Any) -> Any:
+        try:
+            return await connect(self)
+        except BaseException:
+            self.transport.close()
+            raise
+
+    return connect_or_close
 
 
 def _bounded_delete(delete: Callable[..., Awaitable[None]]) -> Callable[..., Any]:

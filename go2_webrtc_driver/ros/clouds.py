@@ -21,6 +21,7 @@ ANGLE_INCREMENT = math.radians(1.0)  # rad; a voxel 3 m away is about as wide
 # Nothing of the robot (0.70 x 0.31 m) is farther than 0.38 m from its middle; the map ends
 # 3.2 m from its own, and behind its end "nothing there" would be a guess.
 RANGES = (0.4, 3.2)  # m
+SCAN_TIME = 1.0 / 7.3  # s, between two maps, as recorded; all beams of one are of one instant
 
 
 def to_point_cloud(voxel_map: VoxelMap, stamp: Time, frame_id: str) -> PointCloud2:
@@ -79,6 +80,7 @@ def to_laser_scan(
         angle_min=-math.pi,
         angle_max=-math.pi + (beams - 1) * step,
         angle_increment=step,
+        scan_time=SCAN_TIME,
         range_min=ranges[0],
         range_max=ranges[1],
     )

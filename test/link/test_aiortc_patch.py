@@ -388,6 +388,25 @@ def test_the_turn_socket_closes_also_where_a_delete_cut_short_leaves_it_open(
     run(scenario)
 
 
+def test_an_allocation_that_is_cancelled_closes_its_socket():
+    """aioice 0.10.2 left that to nobody when a TURN server did not answer."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        silent, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=('127.0.0.1', 0)
+        )
+        transport, client = await turn_client(silent.get_extra_info('sockname'))
+        connecting = asyncio.ensure_future(client.connect())
+        await asyncio.sleep(0)
+        connecting.cancel()
+        await asyncio.wait([connecting])
+        assert transport.is_closing()
+        silent.close()
+
+    run(scenario)
+
+
 # Gathering that is given up
 
 

@@ -13,6 +13,7 @@ from go2_webrtc_driver.protocol.topics import Topic
 from go2_webrtc_driver.protocol.voxel_map import VoxelMap, decode_voxel_map, encode_voxels
 from go2_webrtc_driver.ros.clouds import to_laser_scan, to_point_cloud
 from go2_webrtc_driver.sim.pose import Pose
+from go2_webrtc_driver.sim.wire.streams import VOXEL_MAP_RATE
 from go2_webrtc_driver.sim.world import lidar
 
 STAMP = Time(sec=7, nanosec=8)
@@ -105,6 +106,8 @@ def test_a_scan_is_a_whole_turn_without_a_beam_twice():
     assert (message.header.stamp, message.header.frame_id) == (STAMP, 'base_link')
     assert message.angle_min == pytest.approx(-math.pi)
     assert message.angle_increment == pytest.approx(math.pi / 180)
+    assert message.scan_time == pytest.approx(1 / VOXEL_MAP_RATE)
+    assert message.time_increment == 0.0
     assert message.angle_max == pytest.approx(math.pi - math.pi / 180)
     assert (message.range_min, message.range_max) == (0.4, 3.2)
     assert len(scan(EMPTY, angle_increment=math.radians(0.5)).ranges) == 720
