@@ -11,7 +11,7 @@ Rooms, top to bottom; a module imports only from the rooms below its own
     link        one open WebRTC link; the only door to aiortc and unitree_webrtc_connect
     signaling   the ways to a robot: HTTP, no WebRTC
     protocol    pure: bytes and dicts <-> typed values; no I/O, no clock
-    config, velocity, complaints, files, errors    leaves
+    config, velocity, complaints, files, tasks, errors    leaves
 
 ``sim`` is the robot's side of the wire: it stands on ``protocol`` alone.
 """

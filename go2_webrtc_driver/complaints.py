@@ -1,4 +1,4 @@
-"""Warnings that do not flood: about the same kind of thing one in a period."""
+"""Throttled warnings: at most one of each kind in a period."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_KINDS = 256  # that are remembered
 
 
 class Complaints:
-    """Warns through one logger; the same text again within ``PERIOD`` is for debugging."""
+    """Warns through one logger; the same text again within ``PERIOD`` goes to DEBUG."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger

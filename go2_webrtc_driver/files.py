@@ -1,4 +1,4 @@
-"""Files that a parameter names: whoever sets it may mean any file, and the errors show none."""
+"""Reads files that parameters name; as that can be any file, errors never show the content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``driver``: the node, after a look at whether it can run here."""
+"""``driver``: checks whether the node can run here, then runs it."""
 
 from __future__ import annotations
 

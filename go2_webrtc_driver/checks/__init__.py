@@ -1,1 +1,1 @@
-"""What looks at a machine or a robot without ROS."""
+"""Command-line checks of a machine, without ROS and without a robot."""

@@ -83,11 +83,11 @@ def table(without: Finding, with_patch: Finding | None = None) -> list[tuple[str
     ]
     if with_patch is None:
         return rows
-    droppable = 'unknown' if without.trouble else 'yes' if without.clean else 'no'
+    needed = 'unknown' if without.trouble else 'no' if without.clean else 'yes'
     return [
         *rows,
         ('the patch closes it', _explained('yes' if with_patch.clean else 'no', with_patch)),
-        ('may be dropped', droppable),
+        ('the patch is needed', needed),
     ]
 
 

@@ -125,9 +125,7 @@ class Channel:
     def send_again(self) -> None:
         """Send again what the robot has not acknowledged, and let nothing wait for a window."""
         association: Any = self._connection.sctp
-        if (
-            association._sent_queue
-        ):  # messages keep their order: a lost Move would hold the stop up
+        if association._sent_queue:  # in order: a lost Move would hold up the stop behind it
             association._t3_cancel()
             association._t3_expired()
         association._cwnd = max(association._cwnd, STOP_WINDOW)
@@ -194,7 +192,7 @@ class Channel:
             self.valid.set_result(None)
 
     def fail(self, error: Exception) -> bool:
-        """Tell who waits for the validation why it will not come; whether somebody waits."""
+        """End the wait for the validation with ``error``; return whether anyone was waiting."""
         if self.valid.done():
             return False
         self.valid.set_exception(error)

@@ -23,7 +23,7 @@ TOPICS = frozenset(topic.value for topic in Topic)
 
 class Intake:
     """
-    Decodes what comes over one link, and drops what comes too often.
+    Parses what comes over one link, and drops what comes too often.
 
     Each known topic and each type of message has a rate of its own: a flood of one kind
     leaves the robot's states and its replies alone.
@@ -40,7 +40,7 @@ class Intake:
     def take(self, raw: str | bytes, now: float) -> Message | DecodeError | None:
         """Return what ``raw`` is at ``now`` [s, monotonic]; None if there is too much."""
         if not self._all.allows(now):
-            self._complain('of all kinds', self._all, MOST_MESSAGES)
+            self._complain('all kinds', self._all, MOST_MESSAGES)
             return None
         packet = _parse(raw)
         kind = _kind(packet)
@@ -55,9 +55,9 @@ class Intake:
 
     def _complain(self, kind: str, rate: RateLimit, most: float) -> None:
         self._complaints.warn(
-            'dropped messages (%d %s so far): expected at most %g a second from the robot',
-            rate.refused,
+            'dropped messages (%s, %d so far): expected at most %g a second from the robot',
             kind,
+            rate.refused,
             most,
         )
 
@@ -80,5 +80,5 @@ def value_of(message: Message) -> Sample | Message | DecodeError:
 def _kind(packet: Message | DecodeError) -> str:
     """Return what counts together: the robot chooses topics, so only known ones count alone."""
     if isinstance(packet, DecodeError):
-        return 'that are none'
-    return packet.topic if packet.topic in TOPICS else f'of type {packet.type.value}'
+        return 'malformed'
+    return packet.topic if packet.topic in TOPICS else f'type {packet.type.value}'

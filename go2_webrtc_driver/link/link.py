@@ -1,8 +1,8 @@
 """
 One open WebRTC link to one robot, used once.
 
-Ours are the signaling, which never blocks the loop, the bounds on every wait, the
-clean-up after every failure, and the errors; ``channel.py`` has what the library does.
+We supply the signaling, which never blocks the loop, a bound on every wait, the clean-up
+after every failure, and the errors; ``channel.py`` wraps what the library does.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Link:
         self._channel.send(build_message(MessageType.VIDEO, data='on' if on else 'off'))
 
     def switch_traffic_saving(self, on: bool) -> None:
-        """Let the robot spare the network, or send its lidar's maps too."""
+        """Switch traffic saving: while it is on, the robot sends no lidar maps."""
         saving = {'req_type': 'disable_traffic_saving', 'instruction': 'off' if on else 'on'}
         self._channel.send(build_message(MessageType.INNER_REQUEST, data=saving))
 
@@ -175,7 +175,7 @@ class Link:
     def move(self, velocity: Velocity) -> None:
         """Send a velocity; a non-zero one is dropped while older ones are still unsent."""
         if velocity != STOP and self._channel.unsent > MOST_BUFFERED:
-            self._complaints.warn('%s does not read: Moves are dropped', self.robot)
+            self._complaints.warn('%s does not keep up: velocities are dropped', self.robot)
             return
         self.send(self._motion.move(velocity.x, velocity.y, velocity.yaw_rate))
 
@@ -199,7 +199,7 @@ class Link:
                 self._tasks.start(receiver._send_rtcp_pli(source.source))
 
     async def stop_and_confirm(self) -> None:
-        """Stop the robot, leave it to its owner's remote, and await its word, bounded."""
+        """Stop the robot, give it back to its remote, and wait, bounded, for its confirmation."""
         self.move(STOP)
         for request in self._motion.undo:
             self.send(request)

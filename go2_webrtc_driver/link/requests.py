@@ -53,7 +53,7 @@ class Requests:
         return message
 
     def resolve(self, message: Message) -> None:
-        """Take a response; one that nobody waits for is no matter."""
+        """Take a response; one that nobody waits for is ignored."""
         try:
             response = self._responses.get(message.data['header']['identity']['id'])
         except (TypeError, KeyError):

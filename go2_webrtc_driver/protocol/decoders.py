@@ -41,7 +41,7 @@ def decode(message: Message) -> Sample | Message:
     Return the sample in a message, or the message if it has none.
 
     Raises:
-        DecodeError: it has not the form that the robot's topic has.
+        DecodeError: the content does not have the form of its topic.
     """
     decoder = DECODERS.get(message.topic)
     return message if decoder is None else Sample(message.topic, decoder(message))

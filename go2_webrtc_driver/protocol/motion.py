@@ -5,7 +5,7 @@ None was tried on a robot by us. ``sport`` is what most drivers use; it is not f
 the robot's obstacle avoidance (go2_robot issue 15). ``obstacle_avoidance`` is; a robot
 left with its flag on ignores its owner's remote (go2_ros2_sdk issue 234). ``joystick`` is
 what some robots walk by that do not follow Move (dimos issue 1439); its sticks are not in
-m/s, and what a full stick does is the robot's affair (dimos issue 1969).
+m/s, and how fast a full stick is depends on the robot (dimos issue 1969).
 """
 
 from __future__ import annotations

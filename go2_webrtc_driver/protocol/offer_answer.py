@@ -179,7 +179,11 @@ def _open(raw: bytes, key: bytes, scheme: int) -> str:
         return AESGCM(key).decrypt(nonce, ciphertext + tag, None).decode('ascii')
     except InvalidTag:
         if scheme == 2:
-            raise DecodeError(NOTIFY, 'data1 does not open with the key of scheme 2') from None
-        raise LinkRefused(f'{NOTIFY}: data1 does not open with the AES key configured') from None
+            raise DecodeError(
+                NOTIFY, 'data1 cannot be decrypted with the key of scheme 2'
+            ) from None
+        raise LinkRefused(
+            f'{NOTIFY}: data1 cannot be decrypted with the configured AES key'
+        ) from None
     except ValueError:
         raise DecodeError(NOTIFY, f'data1: expected sealed text, got {len(raw)} bytes') from None

@@ -1,5 +1,5 @@
 """
-How old what a publisher says is, whatever the clocks of its machine and of ours show.
+How old a received message is, however far the clocks of the two machines are apart.
 
 DDS carries the time of ``publish()``. The difference between that and our own clock is the
 age and the difference of the clocks; the smallest one seen of a publisher was (nearly) only

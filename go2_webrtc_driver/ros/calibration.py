@@ -115,7 +115,7 @@ def _parse(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, 'problem_mark', None)
         where = f' at line {mark.line + 1}' if mark else ''
-        raise ConfigError(f'expected yaml, it is not{where}') from None
+        raise ConfigError(f'expected valid yaml{where}') from None
     if not isinstance(content, dict):
         raise ConfigError('expected lines of "name: value"')
     return content

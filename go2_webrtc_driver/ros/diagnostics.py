@@ -23,7 +23,7 @@ Values = Mapping[str, object]
 
 class Diagnostics:
     """
-    Makes the array.
+    Makes the diagnostics of a session's status.
 
     Attributes:
         hardware_id: serial number or address of the robot.
@@ -100,11 +100,11 @@ class Diagnostics:
             values[f'{source} rate [Hz]'] = f'{stream.rate:.1f}'
             values[f'{source} age [s]'] = f'{stream.age:.2f}'
         if status.pictures_overdue and status.connected:
-            text = f'no picture for {status.pictures_overdue:.1f} s, although asked for'
+            text = f'no picture for {status.pictures_overdue:.1f} s, although requested'
             return self._status('streams', DiagnosticStatus.WARN, text, values)
         if status.overdue and status.connected:
             ages = (f'{source} for {age:.1f} s' for source, age in sorted(status.overdue.items()))
-            text = f'asked for and not come: {", ".join(ages)}'
+            text = f'requested but not received: {", ".join(ages)}'
             return self._status('streams', DiagnosticStatus.WARN, text, values)
         text = f'{len(status.streams)} so far'
         return self._status('streams', DiagnosticStatus.OK, text, values)

@@ -84,7 +84,7 @@ class EventLoopThread:
 
     def stop(self, timeout: float) -> None:
         """
-        Cancel what still runs, let it clean up, and join the thread; not those that look up names.
+        Cancel what still runs, let it clean up, and join the thread; wait for no name lookup.
 
         Raises:
             TimeoutError: the thread did not end within ``timeout`` seconds.

@@ -47,6 +47,6 @@ class Exit:
         self.stop_robot()
         time.sleep(max(0.0, end - time.monotonic()))
         hanging = [each.name for each in threading.enumerate() if not each.daemon]
-        text = f'the process did not end within {LONGEST:g} s, it is ended; running: {hanging}\n'
+        text = f'the process did not end within {LONGEST:g} s, killing it; running: {hanging}\n'
         os.write(2, text.encode())
         os._exit(self.status)

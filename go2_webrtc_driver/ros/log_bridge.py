@@ -18,7 +18,7 @@ MOST_WAITING = 1000  # records; more are dropped while nobody reads our output
 # Libraries that would print past ROS, each through the loggers of its modules.
 FOREIGN = ('aiortc', 'aioice', 'aiohttp')
 LONGEST_KIND = 200  # characters
-STOP_TIMEOUT = 1.0  # s, for what waits to be said in the end
+STOP_TIMEOUT = 1.0  # s, to write what is queued at the end
 
 
 class _ToRclpy(logging.Handler):
@@ -37,7 +37,7 @@ class _ToRclpy(logging.Handler):
         try:
             text = _printable(record.getMessage())
         except Exception as error:  # noqa: BLE001 - a log that falls silent for good lies
-            text = f'{record.pathname}:{record.lineno}: a line that cannot be shown: {error!r}'
+            text = f'{record.pathname}:{record.lineno}: a record that cannot be shown: {error!r}'
         _wait_for_readers()
         if record.levelno >= logging.CRITICAL:
             self._logger.fatal(text)
@@ -93,7 +93,7 @@ class LogBridge(QueueHandler):
     """
     Hands records over to a thread that logs them; attach it with :func:`attach`.
 
-    It never waits: who logs may be the loop that watches over the robot.
+    It never blocks its caller, which may be the loop that watches over the robot.
 
     Attributes:
         foreign: the handler for libraries.
@@ -116,7 +116,7 @@ class LogBridge(QueueHandler):
             self.queue.put_nowait(record)
 
     def close(self) -> None:
-        """Say what waits, bounded, and end the thread."""
+        """Write what is still queued, bounded, and end the thread."""
         self._listener.stop()
         super().close()
 

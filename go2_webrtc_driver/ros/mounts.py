@@ -36,7 +36,7 @@ class Mount:
     rotation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
 
 
-# The same steps as in the model: who publishes that too says the same, and tf stays a tree.
+# The same links as in the URDF, so that tf stays a tree beside robot_state_publisher.
 MOUNTS = (
     Mount('base_frame', 'imu_frame', (-0.02557, 0.0, 0.04232)),
     Mount('base_frame', 'camera_link', (0.32715, -0.00003, 0.04297)),
@@ -55,7 +55,7 @@ def to_transforms(config: DriverConfig, stamp: Time) -> list[TransformStamped]:
 
 
 def publish_mounts(node: Any, config: DriverConfig) -> Any:
-    """Publish the mounts for whoever comes, now or later; return the publisher, None if none."""
+    """Publish the mounts, transient local; return the publisher, or None if there is none."""
     if TFMessage is None or not config.publish_static_tf:
         return None
     qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -70,7 +70,7 @@ def transition(work: Callable[[Any], None]) -> Transition:
 
 class Go2Driver(LifecycleNode):  # type: ignore[misc]
     """
-    A Go2 as a ROS 2 lifecycle node; docs/architecture.md draws its transitions.
+    A Go2 as a ROS 2 lifecycle node; README.md lists what each transition does.
 
     Attributes:
         finished: whether the process should exit, with status 1: the session ended with a bug,

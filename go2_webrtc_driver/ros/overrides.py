@@ -1,4 +1,4 @@
-"""Parameters given at the start that rclpy would meet with a traceback, or not at all."""
+"""Checks start-up parameters for what rclpy answers with a traceback, or ignores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check_qos_overrides(node: Any) -> None:
     Check every override of a QoS before a publisher or subscription is made with it.
 
     Raises:
-        ConfigError: a value is none of its policy; names the parameter.
+        ConfigError: the policy has no such value; names the parameter.
     """
     for name, parameter in node._parameter_overrides.items():
         if name.startswith(QOS):

@@ -184,8 +184,8 @@ class Setup:
         if not kinds:
             return ''
         return (
-            f'{topic}: expected {ours}, {", ".join(sorted(kinds))} is published there and is not '
-            'heard; set cmd_vel_type'
+            f'{topic}: expected {ours}, but {", ".join(sorted(kinds))} is published there '
+            'and ignored; set cmd_vel_type'
         )
 
     def submit(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Future[Any]:
@@ -212,10 +212,10 @@ class Setup:
         self._loop.post(self._on_loop_command, velocity, age)
 
     def _age_of_stamp(self, message: TwistStamped) -> float:
-        """Return the age that a stamp says [s]; one of zero says nothing, one of later lies."""
+        """Return the age of a stamp [s]; 0 if it is not set; refuse one of the far future."""
         found = age_of(message.header.stamp, self._node.get_clock().now().nanoseconds)
         if -found > self._config.command_timeout and to_velocity(message.twist) != STOP:
-            raise InvalidCommand(f'expected a stamp of now, got one of {-found:.3g} s later')
+            raise InvalidCommand(f'expected a stamp of now, got one {-found:.3g} s in the future')
         return max(0.0, found)
 
     async def _on_loop_begin(self) -> None:

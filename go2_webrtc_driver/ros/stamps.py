@@ -37,7 +37,7 @@ class Stamps:
         now, last = self._now(), self._last.get(source, 0)
         if not now:
             self._complaints.warn(
-                'the clock stands at 0: use_sim_time is set, and no /clock comes'
+                'ROS time is 0: use_sim_time is set, but nothing comes on /clock'
             )
         stamp = last + 1 if 0 <= last - now < LARGEST_STEP_BACK else now
         self._last[source] = stamp
@@ -45,7 +45,7 @@ class Stamps:
 
 
 def age(stamp: Time, now: int) -> float:
-    """Return the age [s] of a stamp at ``now`` [ns]; 0 of one that says nothing, of zeros."""
+    """Return the age [s] of a stamp at ``now`` [ns]; 0 for a stamp that is not set (zeros)."""
     sent = to_nanoseconds(stamp)
     return (now - sent) * 1e-9 if sent else 0.0
 

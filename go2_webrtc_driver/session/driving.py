@@ -63,7 +63,7 @@ class Driving:
             age_of_motion: of what tells how the robot moves [s].
             awake: one that goes on while the machine sleeps [s].
         """
-        self.trouble = 'not made ready yet'
+        self.trouble = 'its motion interface is not enabled yet'
         self._link = link
         self._lasting = lasting
         self._tasks = tasks
@@ -102,7 +102,7 @@ class Driving:
         """
         Take a new velocity and send it at once; a stop is always sent.
 
-        One that the robot could not follow now is dropped, with one warning until one is taken.
+        One that the robot cannot follow now is dropped, with one warning for each reason.
 
         Args:
             velocity: what the robot shall do.
@@ -138,7 +138,7 @@ class Driving:
         if self._lasting.damped:
             return 'the robot was told to go limp; ask it to stand up first'
         if self._is_blind:
-            return f'the robot has told nothing of its motion for {config.blind_timeout:g} s'
+            return f'no motion state from the robot for {config.blind_timeout:g} s'
         return f'the robot does not take them: {self.trouble}' if self.trouble else ''
 
     def before(self, action: Action) -> None:
@@ -231,7 +231,7 @@ class Driving:
         before, self._looked_at = self._looked_at, self._awake()
         late = self._looked_at - before - 1.0 / self._lasting.config.command_rate
         if late > LONGEST_STANDSTILL:
-            logger.warning('the driver stood still for %.1f s: the robot is stopped', late)
+            logger.warning('the driver did not run for %.1f s: stopping the robot', late)
             self.halt()
 
     def step(self) -> None:
@@ -241,7 +241,7 @@ class Driving:
             self._is_news, self._renewed_at = False, now
         if self._gate.target != STOP and self._is_blind:
             logger.warning(
-                'nothing told by the robot of its motion for %g s: it is stopped',
+                'no motion state from the robot for %g s: stopping it',
                 self._lasting.config.blind_timeout,
             )
             self.halt()
@@ -250,7 +250,7 @@ class Driving:
             self._complaints.warn('%s', self.standstill)
         if self._stopping.has_failed(now):
             logger.warning(
-                'the robot was told to stop for %g s, it still says that it moves', REPEAT_TIME
+                'the robot still reports motion %g s after it was told to stop', REPEAT_TIME
             )
 
     def _send(self, output: Velocity | NoVelocity, now: float) -> None:
@@ -275,15 +275,15 @@ class Driving:
             self._gate.rest()
 
     def _may_walk(self) -> bool:
-        """Whether the robot stands, and is not about to be told something of it."""
+        """Whether the robot is upright; with ``auto_stand``, have it stand up if it is not."""
         if self._standing_up is not None and not self._standing_up.done():
             return False
         if self._upright.is_set():
             return True
         if not self._lasting.config.auto_stand:
-            self._complaints.warn('the robot lies: call stand_up, or set auto_stand')
+            self._complaints.warn('the robot is lying down: call stand_up, or set auto_stand')
         else:
-            logger.info('the robot lies: told to stand up')
+            logger.info('the robot is lying down: standing it up')
             self._standing_up = self._tasks.start(self._stand_up())
         return False
 

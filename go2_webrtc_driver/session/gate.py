@@ -6,7 +6,7 @@ from enum import Enum
 
 from ..velocity import STOP, Velocity
 
-LONGEST_STEP = 0.2  # s; a longer pause between two outputs lets nobody speed up more
+LONGEST_STEP = 0.2  # s; a longer pause between two outputs allows no larger step of speed
 REPEAT_PERIOD = 0.05  # s, between two requests to stop: each shows sooner that one was lost
 PATIENCE = 2.0  # s, for a robot to begin to move
 MOVED = 0.05  # m or rad, beyond the noise of a robot that stands

@@ -10,7 +10,7 @@ from .lasting import Status
 
 
 class Owner(Protocol):
-    """What is called on the loop's thread, and may not block it."""
+    """Gets the events of a session, on the loop's thread, which no method may block."""
 
     def on_open(self) -> None:
         """A link has opened: what was known of the robot is old."""

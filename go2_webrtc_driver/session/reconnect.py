@@ -11,9 +11,7 @@ FIRST_DELAY = 0.5  # s
 FACTOR = 1.8
 LONGEST_DELAY = 15.0  # s; a robot boots in about a minute, the driver should notice
 OPERATOR_DELAY = 10.0  # s; a person closes an app no faster
-SLOT_HELD = (
-    20.0  # s, that a robot may keep its only slot for a link of ours that was lost; a guess
-)
+SLOT_HELD = 20.0  # s, for which a robot may keep its only slot for our lost link; a guess
 
 
 class Outage:

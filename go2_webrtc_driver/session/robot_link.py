@@ -42,7 +42,7 @@ class RobotLink(Protocol):
         """Ask the robot to send ``topic`` no more."""
 
     def switch_traffic_saving(self, on: bool) -> None:
-        """Let the robot spare the network, or send its lidar's maps too."""
+        """Switch traffic saving: while it is on, the robot sends no lidar maps."""
 
     def send(self, command: Command) -> None:
         """Send a command without waiting for what the robot says."""
@@ -69,4 +69,4 @@ class RobotLink(Protocol):
         """Tell the robot once more to stop; whatever was lost is sent again at once."""
 
     async def stop_and_confirm(self) -> None:
-        """Tell the robot to stop and wait, bounded, for its word."""
+        """Tell the robot to stop and wait, bounded, for its confirmation."""

@@ -218,7 +218,7 @@ class RobotSession:
         connected, now = self._connected, self._now()
         if connected and not self._was_connected:
             away = now - self._away_since
-            logger.info('connected: the robot sends data, after %.1f s without', away)
+            logger.info('connected: the robot sends data, after %.1f s offline', away)
             self._reason = ''
             self._heard.set()
         elif self._was_connected and not connected:

@@ -30,7 +30,7 @@ class Settings:
         self._changed = asyncio.Event()
 
     def want(self, requests: Iterable[Request]) -> None:
-        """Let the robot be set by these; what was wanted before and not sent yet is forgotten."""
+        """Replace the settings that the robot shall have; those not sent yet are forgotten."""
         self._wanted = {(each.topic, each.api_id): each for each in requests}
         self._changed.set()
 
@@ -50,7 +50,7 @@ class Settings:
         try:
             await self._ask(request)
         except (LinkError, CommandRejected, DecodeError) as error:
-            logger.warning('the robot does not take a setting %s: %s', request.parameter, error)
+            logger.warning('the robot did not accept the setting %s: %s', request.parameter, error)
 
 
 def settings(config: DriverConfig, mode: str) -> list[Request]:

@@ -1,4 +1,4 @@
-"""What is done on one link: made, run, thrown away."""
+"""Runs one link until it fails: receives, drives and watches."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class Visit:
             mode = decode_mode(await self.request(ASK_MODE, MODE_TIMEOUT))
         except (LinkError, CommandRejected, DecodeError) as error:
             mode = before or 'normal'
-            logger.info('the robot does not tell its mode, taken as %s: %s', mode, error)
+            logger.info('the robot does not report its mode, assuming %s: %s', mode, error)
         if mode != before:
             logger.info('the robot is in the mode %s', mode)
             self._lasting.mode = mode
@@ -228,7 +228,7 @@ class Visit:
             told = '; '.join(added[:MOST_TOLD])
             self._complaints.warn('the robot reports a fault: %s%s', told, more)
         if gone := sorted(map(str, self.faults - faults)):
-            logger.debug('the robot reports no more: %s', '; '.join(gone[:MOST_TOLD]))
+            logger.debug('no longer reported by the robot: %s', '; '.join(gone[:MOST_TOLD]))
         self.faults = faults
         self._on_change()
 
@@ -265,7 +265,7 @@ class Visit:
         if verdict is Verdict.GIVE_UP:
             raise LinkLost(f'{self._link.robot}: expected pictures, none came for {overdue:.1f} s')
         if verdict is Verdict.ASK_AGAIN:
-            self._complaints.warn('no picture for %.1f s: the video is asked for again', overdue)
+            self._complaints.warn('no picture for %.1f s: requesting the video again', overdue)
             self._link.renew_video()
             self._on_change()
 

@@ -179,7 +179,7 @@ class Cloud:
 
 class _Body:
     """
-    What has come of a body; ends the call where that is too much.
+    The body of a response as it arrives; ends the call when it grows too large.
 
     Not curl_cffi's stream: to leave one early is to wait until the other side ends it.
     """

@@ -65,7 +65,7 @@ class Network:
 
 class Progress:
     """
-    What an attempt to connect waits for: said, and named if it takes too long.
+    Logs what an attempt to connect waits for, and names it if it takes too long.
 
     Attributes:
         robot: what messages call the robot.
@@ -87,11 +87,11 @@ class Progress:
 
     def wait_for(self, what: str, missing: Callable[[], str] | None = None) -> None:
         """
-        Say what comes next.
+        Log what is waited for from now on.
 
         Args:
-            what: it.
-            missing: which part of it has not come yet; by default the whole.
+            what: that.
+            missing: returns the part of it that has not come yet; by default ``what``.
         """
         self._log(logging.INFO, '%s: waiting for %s', what)
         self._missing = missing or (lambda: what)
@@ -111,7 +111,7 @@ class Progress:
     def unexpected(self, error: Exception) -> LinkUnreachable:
         """Return the error for what no step of the attempt should raise; tell where it was."""
         level = logging.ERROR if self._is_news else logging.DEBUG
-        logger.log(level, '%s: an error that nobody expected', self.robot, exc_info=error)
+        logger.log(level, '%s: unexpected error', self.robot, exc_info=error)
         kind = type(error).__name__
         return self.unreachable(f'expected {self._missing()}, got {kind}: {show(str(error))}')
 

@@ -117,7 +117,7 @@ def _check_owner(path: str, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if status.st_uid not in (os.geteuid(), 0) or mode & 0o077:
         raise ConfigError(
-            f'credentials_file {path}: expected a file that only its owner, us, can read '
+            f'credentials_file {path}: expected a file of our own that nobody else can read '
             f'(chmod 600), got mode {mode:03o} of user {status.st_uid}'
         )
 
@@ -129,7 +129,7 @@ def _parse(path: str, text: str) -> dict[str, str]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, 'problem_mark', None)
         where = f' at line {mark.line + 1}' if mark else ''
-        raise ConfigError(f'credentials_file {path}: expected yaml, it is not{where}') from None
+        raise ConfigError(f'credentials_file {path}: expected valid yaml{where}') from None
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
         raise ConfigError(f'credentials_file {path}: expected lines of "name: value"')
     if unknown := sum(name not in FIELDS for name in content):

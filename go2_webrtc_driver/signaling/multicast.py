@@ -37,7 +37,7 @@ async def find_robot(serial_number: str) -> str:
     except asyncio.TimeoutError:  # an OSError itself, from Python 3.11 on
         raise LinkUnreachable(
             f'robot {serial_number}: expected an answer to discovery within {TIMEOUT:g} s, '
-            f'others that answered: {", ".join(sorted(others)) or "none"}'
+            f'other robots that answered: {", ".join(sorted(others)) or "none"}'
         ) from None
     except OSError as error:
         raise LinkUnreachable(

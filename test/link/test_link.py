@@ -58,7 +58,7 @@ def test_a_link_opens_and_carries_data_and_pictures(options):
 
 
 @pytest.mark.parametrize(
-    ('key', 'why'), [(None, 'none is configured'), (bytes(16), 'does not open')]
+    ('key', 'why'), [(None, 'none is configured'), (bytes(16), 'cannot be decrypted')]
 )
 def test_a_robot_with_a_key_of_its_own_refuses_who_does_not_have_it(key, why):
     async def main():

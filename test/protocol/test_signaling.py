@@ -85,7 +85,7 @@ def test_a_bad_answer_is_a_decode_error_that_names_the_step(reply):
         signaling.decode_answer('con_ing_', reply, SESSION_KEY)
 
 
-@pytest.mark.parametrize(('key', 'why'), [(None, 'none is configured'), (bytes(16), 'not open')])
+@pytest.mark.parametrize(('key', 'why'), [(None, 'none is configured'), (bytes(16), 'decrypted')])
 def test_a_robot_whose_own_key_is_missing_or_wrong_refuses(key, why):
     with pytest.raises(LinkRefused, match=f'con_notify: .*{why}'):
         signaling.decode_notice(signaling.encode_notice(NOTICE, 3, KEY, NONCE), key)

@@ -113,7 +113,7 @@ def test_a_device_is_refused(file):
         (lambda path: path.mkdir(), 'Is a directory'),
         (lambda path: path.write_bytes(b' ' * (LARGEST_FILE + 1)), 'expected at most 65536 bytes'),
         (lambda path: path.write_bytes(b'\xff\xfe'), 'it is not UTF-8 text'),
-        (lambda path: path.write_text('- ' * 20_000), 'expected yaml'),
+        (lambda path: path.write_text('- ' * 20_000), 'expected valid yaml'),
         (lambda path: None, 'No such file'),
     ],
 )

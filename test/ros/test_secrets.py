@@ -181,7 +181,7 @@ def test_a_wrong_aes_key_is_not_shown_nor_is_the_right_one(user):
     ):
         assert user.transition(CONFIGURE)
         assert not user.transition(ACTIVATE)
-        witness.wait_for('/rosout', 'does not open with the AES key configured')
+        witness.wait_for('/rosout', 'cannot be decrypted with the configured AES key')
         witness.ask()
         assert SECRETS.take() == []
 

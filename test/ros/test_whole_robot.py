@@ -577,7 +577,7 @@ def test_a_lying_robot_is_left_lying_with_one_warning(user):
     ):
         activate(user)
         user.until(lambda: user.odometry)
-        lies = 'the robot lies: call stand_up, or set auto_stand'
+        lies = 'the robot is lying down: call stand_up, or set auto_stand'
         user.until(lambda: (user.drive(0.5), lies in read_output(started))[1])
         user.odometry.clear()
         user.until(lambda: (user.drive(0.5), len(user.odometry) > 10)[1])

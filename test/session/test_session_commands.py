@@ -178,7 +178,7 @@ def test_a_velocity_for_a_robot_that_lies_is_one_warning_and_a_stop_goes_through
             rig.session.command(Velocity(0.4))
             await asyncio.sleep(2 / CONFIG.command_rate)
         assert Velocity(0.4) not in link.told
-        assert warned(caplog, 'the robot lies') == 1
+        assert warned(caplog, 'the robot is lying down') == 1
         rig.session.command(STOP)
         await rig.wait_for(lambda: STOP in link.told)
 
@@ -267,7 +267,7 @@ def test_a_setting_that_the_robot_refuses_is_a_warning(caplog):
         link.answers[commands.set_volume(3).api_id] = CommandRejected(1003, 3204)
 
     async def scenario(rig, link):
-        await rig.wait_for(lambda: 'does not take a setting' in caplog.text)
+        await rig.wait_for(lambda: 'did not accept the setting' in caplog.text)
         assert rig.connected
 
     run(scenario, config=replace(CONFIG, volume=3), prepare=prepare)

@@ -57,7 +57,7 @@ def test_a_file_of_somebody_else_is_refused(write, monkeypatch):
         os.chown(path, 1234, -1)
     else:
         monkeypatch.setattr(os, 'geteuid', lambda: 1234)
-    with pytest.raises(ConfigError, match='only its owner, us, can read'):
+    with pytest.raises(ConfigError, match='of our own that nobody else can read'):
         load_credentials(path, {})
 
 
