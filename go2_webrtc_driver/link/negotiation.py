@@ -55,8 +55,10 @@ def missing_step(connection: RTCPeerConnection) -> str:
     if connection.iceConnectionState not in ('connected', 'completed'):
         return f'a network path to it (ICE is {connection.iceConnectionState})'
     association = connection.sctp
-    if association is None or association.transport.state != 'connected':
+    if association is None or association.transport.state in ('new', 'connecting'):
         return 'a DTLS handshake'
+    if association.transport.state != 'connected':
+        return f'a link that stays open (DTLS is {association.transport.state})'
     if association.state != 'connected':
         return 'a data channel (SCTP)'
     return "the robot's validation of our data channel"
