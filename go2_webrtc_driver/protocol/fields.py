@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeGuard
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeGuard, TypeVar
 
 from ..errors import DecodeError, show
 
 LARGEST = 3.4e38  # beyond it a number is infinite in a float32, which some messages of ROS have
+
+
+T = TypeVar('T')
+D = TypeVar('D')
+
+
+class Gaps:
+    """
+    What of a packet could not be read, though something else could.
+
+    Attributes:
+        errors: what was expected and what came, of each part.
+    """
+
+    def __init__(self) -> None:
+        self.errors: list[DecodeError] = []
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The errors, as they are shown."""
+        return tuple(map(str, self.errors))
+
+    def part(self, read: Callable[[], T]) -> T | None:
+        """Return a part of the packet, or None and note why; other parts go on."""
+        try:
+            return read()
+        except DecodeError as error:
+            self.errors.append(error)
+            return None
+
+
+def spare(read: Callable[[], T], default: D) -> T | D:
+    """Return what nothing needs, or ``default`` where the robot does not send it."""
+    try:
+        return read()
+    except DecodeError:
+        return default
 
 
 class Fields:

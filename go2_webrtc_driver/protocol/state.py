@@ -9,15 +9,18 @@ sending zeros as JSON integers.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ..errors import DecodeError
-from .fields import Fields
+from .fields import Fields, Gaps, spare
 from .messages import Message
 
 Vector = tuple[float, float, float]
+NOT_TOLD = -1  # in place of a number that the robot did not send
 LEGS = 4
 JOINTS = 12
 MOTORS = 20  # slots on the wire; those above JOINTS are empty
@@ -59,6 +62,8 @@ class SportModeState:
             what other drivers assume; no source says so.
         yaw_speed: turn rate about +z [rad/s].
         imu: orientation, rates and accelerations.
+        gaps: what was expected of velocity or imu, and what came; each is None then. Of the
+            rest, what is missing is ``NOT_TOLD``, NaN or zeros.
         foot_force: per foot, FR FL RR RL likely (SDK order); unit not known.
         range_obstacle: zero on every recorded robot.
         progress: of a gesture, 0 to 1. This and what follows is encoded, not decoded:
@@ -74,15 +79,16 @@ class SportModeState:
     gait_type: int
     body_height: float
     position: Vector
-    velocity: Vector
+    velocity: Vector | None
     yaw_speed: float
-    imu: Imu
+    imu: Imu | None
     foot_force: tuple[float, ...] = (0.0,) * LEGS
     range_obstacle: tuple[float, ...] = (0.0,) * LEGS
     progress: float = 0.0
     foot_raise_height: float = 0.0
     foot_position_body: tuple[float, ...] = (0.0,) * JOINTS
     foot_speed_body: tuple[float, ...] = (0.0,) * JOINTS
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,14 +137,17 @@ class LowState:
         voltage: of the power bus [V].
         temperature: of the main board [degree Celsius].
         foot_force: per foot, in the motors' order of legs; unit not known.
+        gaps: what was expected of motors, battery or foot_force, and what came; each is None
+            then. Of the rest, what is missing is NaN or zeros.
     """
 
     rpy: Vector
-    motors: tuple[Motor, ...]
-    battery: Battery
+    motors: tuple[Motor, ...] | None
+    battery: Battery | None
     voltage: float
     temperature: float
-    foot_force: tuple[float, ...]
+    foot_force: tuple[float, ...] | None
+    gaps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,25 +225,32 @@ class LidarState:
 
 
 def decode_sport_mode_state(message: Message) -> SportModeState:
-    """Return the sport state; raises DecodeError."""
-    fields = Fields(message.topic, message.data)
+    """Return the sport state; raises DecodeError if it tells nothing of the motion."""
+    fields, gaps = Fields(message.topic, message.data), Gaps()
+    velocity = gaps.part(lambda: _vector(fields, 'velocity'))
+    imu = gaps.part(lambda: _decode_imu(message.topic, fields.object('imu_state')))
+    if velocity is None and imu is None:
+        raise gaps.errors[0]
     return SportModeState(
-        stamp=_decode_stamp(fields.object('stamp')),
-        error_code=fields.integer('error_code'),
-        mode=fields.integer('mode'),
-        gait_type=fields.integer('gait_type'),
-        body_height=fields.number('body_height'),
-        position=_vector(fields, 'position'),
-        velocity=_vector(fields, 'velocity'),
-        yaw_speed=fields.number('yaw_speed'),
-        imu=_decode_imu(message.topic, fields.object('imu_state')),
-        foot_force=fields.numbers('foot_force', LEGS),
-        range_obstacle=fields.numbers('range_obstacle', LEGS),
+        stamp=spare(lambda: _decode_stamp(fields.object('stamp')), 0.0),
+        error_code=spare(lambda: fields.integer('error_code'), NOT_TOLD),
+        mode=spare(lambda: fields.integer('mode'), NOT_TOLD),
+        gait_type=spare(lambda: fields.integer('gait_type'), NOT_TOLD),
+        body_height=spare(lambda: fields.number('body_height'), math.nan),
+        position=spare(lambda: _vector(fields, 'position'), (0.0, 0.0, 0.0)),
+        velocity=velocity,
+        yaw_speed=spare(lambda: fields.number('yaw_speed'), 0.0),
+        imu=imu,
+        foot_force=spare(lambda: fields.numbers('foot_force', LEGS), (0.0,) * LEGS),
+        range_obstacle=spare(lambda: fields.numbers('range_obstacle', LEGS), (0.0,) * LEGS),
+        gaps=gaps.texts,
     )
 
 
 def encode_sport_mode_state(state: SportModeState) -> dict[str, Any]:
-    """Return the ``data`` that :func:`decode_sport_mode_state` reads."""
+    """Return the ``data`` that :func:`decode_sport_mode_state` reads; of a state without gaps."""
+    assert state.imu is not None
+    assert state.velocity is not None
     x, y, z, w = state.imu.orientation
     imu = {
         'quaternion': _wire((w, x, y, z)),
@@ -263,24 +279,40 @@ def encode_sport_mode_state(state: SportModeState) -> dict[str, Any]:
 
 
 def decode_low_state(message: Message) -> LowState:
-    """Return the low state; raises DecodeError."""
-    fields = Fields(message.topic, message.data)
-    motors = fields.objects('motor_state', JOINTS)[:JOINTS]
+    """Return the low state; raises DecodeError if nothing of it can be read."""
+    fields, gaps = Fields(message.topic, message.data), Gaps()
+    motors = gaps.part(lambda: _decode_motors(fields.objects('motor_state', JOINTS)))
+    battery = gaps.part(lambda: _decode_battery(fields.object('bms_state')))
+    foot_force = gaps.part(lambda: fields.numbers('foot_force', LEGS))
+    if motors is None and battery is None and foot_force is None:
+        raise gaps.errors[0]
     return LowState(
-        rpy=_vector(fields.object('imu_state'), 'rpy'),
-        motors=tuple(
-            Motor(each.number('q'), each.number('temperature'), each.integer('lost'))
-            for each in motors
-        ),
-        battery=_decode_battery(fields.object('bms_state')),
-        voltage=fields.number('power_v'),
-        temperature=fields.number('temperature_ntc1'),
-        foot_force=fields.numbers('foot_force', LEGS),
+        rpy=spare(lambda: _vector(fields.object('imu_state'), 'rpy'), (0.0, 0.0, 0.0)),
+        motors=motors,
+        battery=battery,
+        voltage=spare(lambda: fields.number('power_v'), math.nan),
+        temperature=spare(lambda: fields.number('temperature_ntc1'), math.nan),
+        foot_force=foot_force,
+        gaps=gaps.texts,
+    )
+
+
+def _decode_motors(motors: list[Fields]) -> tuple[Motor, ...]:
+    return tuple(
+        Motor(
+            each.number('q'),
+            spare(partial(each.number, 'temperature'), math.nan),
+            spare(partial(each.integer, 'lost'), 0),
+        )
+        for each in motors[:JOINTS]
     )
 
 
 def encode_low_state(state: LowState) -> dict[str, Any]:
-    """Return the ``data`` that :func:`decode_low_state` reads."""
+    """Return the ``data`` that :func:`decode_low_state` reads; of a state without gaps."""
+    assert state.motors is not None
+    assert state.battery is not None
+    assert state.foot_force is not None
     motors = [
         {'q': _wire_number(m.position), 'temperature': _wire_number(m.temperature), 'lost': m.lost}
         for m in (*state.motors, *[Motor(0.0, 0.0, 0)] * (MOTORS - len(state.motors)))

@@ -17,7 +17,7 @@ from sensor_msgs.msg import BatteryState, CameraInfo, CompressedImage, Image, Jo
 from sensor_msgs.msg import Imu as ImuMessage
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension
 
-from ..protocol.state import Battery, Imu, LowState, RobotPose, SportModeState
+from ..protocol.state import Battery, Imu, Motor, RobotPose, SportModeState
 from ..velocity import Velocity
 from .calibration import Calibration, calibration_for
 
@@ -119,8 +119,11 @@ def to_odometry(
     position.x, position.y, position.z = pose.position
     orientation.x, orientation.y, orientation.z, orientation.w = pose.orientation
     linear, angular = message.twist.twist.linear, message.twist.twist.angular
-    linear.x, linear.y, linear.z = state.velocity
-    angular.x, angular.y, angular.z = state.imu.angular_velocity
+    linear.x, linear.y, linear.z = state.velocity or (0.0, 0.0, 0.0)
+    if state.imu is None:
+        angular.z = state.yaw_speed
+    else:
+        angular.x, angular.y, angular.z = state.imu.angular_velocity
     message.pose.covariance = _diagonal(POSE_VARIANCE)
     message.twist.covariance = _diagonal(TWIST_VARIANCE)
     return message
@@ -146,27 +149,26 @@ def to_imu(imu: Imu, header: Header) -> ImuMessage:
     return message
 
 
-def to_joint_state(state: LowState, header: Header) -> JointState:
+def to_joint_state(motors: Sequence[Motor], header: Header) -> JointState:
     """Return the joint angles [rad]; what the wire does not give, rates and torques, is empty."""
     return JointState(
         header=header,
         name=list(JOINT_NAMES),
-        position=[motor.position for motor in state.motors],
+        position=[motor.position for motor in motors],
     )
 
 
-def to_battery_state(state: LowState, header: Header) -> BatteryState:
+def to_battery_state(battery: Battery, voltage: float, header: Header) -> BatteryState:
     """
     Return the battery: charge 0 to 1, V, A (negative while discharging), degree Celsius.
 
     Not known are the charge in Ah, the pack's design capacity as it is fitted, and the
     voltages of the cells; health follows from the temperature alone.
     """
-    battery = state.battery
     hottest = max(battery.temperatures)
     return BatteryState(
         header=header,
-        voltage=state.voltage,
+        voltage=voltage,
         temperature=hottest,
         current=battery.current,
         charge=math.nan,
@@ -195,14 +197,14 @@ def _supply_status(battery: Battery) -> int:
     return int(BatteryState.POWER_SUPPLY_STATUS_NOT_CHARGING)
 
 
-def to_foot_force(state: LowState) -> Float32MultiArray:
+def to_foot_force(readings: Sequence[float]) -> Float32MultiArray:
     """
     Return the raw readings under the feet, FR FL RR RL.
 
     An array of plain numbers, because their unit is not known: a message with one, as
     WrenchStamped in newton, would promise more than the robot says.
     """
-    message = Float32MultiArray(data=list(state.foot_force))
+    message = Float32MultiArray(data=list(readings))
     message.layout.dim = [
         MultiArrayDimension(label='FR FL RR RL', size=len(LEG_NAMES), stride=len(LEG_NAMES))
     ]

@@ -102,6 +102,9 @@ class Diagnostics:
         if status.pictures_overdue and status.connected:
             text = f'no picture for {status.pictures_overdue:.1f} s, although requested'
             return self._status('streams', DiagnosticStatus.WARN, text, values)
+        if status.unreadable:
+            text = f'cannot be decoded: {"; ".join(status.unreadable)}'
+            return self._status('streams', DiagnosticStatus.WARN, text, values)
         if status.overdue and status.connected:
             ages = (f'{source} for {age:.1f} s' for source, age in sorted(status.overdue.items()))
             text = f'requested but not received: {", ".join(ages)}'
@@ -143,26 +146,23 @@ def _sport_values(state: SportModeState) -> Values:
 
 
 def _low_values(state: LowState) -> Values:
-    motors = {
-        f'{name} [degree Celsius]': f'{motor.temperature:.0f}'
-        for name, motor in zip(JOINT_NAMES, state.motors, strict=True)
-    }
-    lost = sum(motor.lost for motor in state.motors)
-    return {
-        'battery [percent]': f'{state.battery.charge * 100:.0f}',
-        'board [degree Celsius]': f'{state.temperature:.0f}',
-        'motor packets lost': lost,
-        **motors,
-    }
+    values: dict[str, object] = {'board [degree Celsius]': f'{state.temperature:.0f}'}
+    if state.battery is not None:
+        values['battery [percent]'] = f'{state.battery.charge * 100:.0f}'
+    if state.motors is not None:
+        values['motor packets lost'] = sum(motor.lost for motor in state.motors)
+        for name, motor in zip(JOINT_NAMES, state.motors, strict=True):
+            values[f'{name} [degree Celsius]'] = f'{motor.temperature:.0f}'
+    return values
 
 
 def _warnings(state: LowState) -> list[str]:
     warnings = []
-    if state.battery.charge < LOW_BATTERY:
+    if state.battery is not None and state.battery.charge < LOW_BATTERY:
         warnings.append(f'battery at {state.battery.charge:.0%}')
     hot = [
         name
-        for name, motor in zip(JOINT_NAMES, state.motors, strict=True)
+        for name, motor in zip(JOINT_NAMES, state.motors or (), strict=state.motors is not None)
         if motor.temperature > HOT_MOTOR
     ]
     return warnings + ([f'hot: {", ".join(hot)}'] if hot else [])

@@ -125,7 +125,7 @@ def _camera_info(frame: Any, stamp: Time, context: Context) -> CameraInfo:
 
 def _odometry(pose: Any, stamp: Time, context: Context) -> Odometry | None:
     state = context.fresh(SPORT, stamp)
-    if state is None:
+    if state is None or state.velocity is None:
         return None
     header = context.header(stamp, 'odom_frame')
     return to_odometry(pose, state, header, context.config.frame('base_frame'))
@@ -139,24 +139,30 @@ def _transform(pose: Any, stamp: Time, context: Context) -> Any:
     return TFMessage(transforms=[transform])
 
 
-def _imu(state: Any, stamp: Time, context: Context) -> Imu:
+def _imu(state: Any, stamp: Time, context: Context) -> Imu | None:
+    if state.imu is None:
+        return None
     return to_imu(state.imu, context.header(stamp, 'imu_frame'))
 
 
 def _joint_state(sample: Any, stamp: Time, context: Context) -> JointState | None:
     """Return the angles, also with a pose: the legs come once a second, and go with the body."""
     state = context.latest.get(LOW)
-    if state is None or age(context.stamps[LOW], to_nanoseconds(stamp)) > LONGEST_HELD:
+    if state is None or state.motors is None:
         return None
-    return to_joint_state(state, to_header(stamp, '' if sample is state else HELD))
+    if age(context.stamps[LOW], to_nanoseconds(stamp)) > LONGEST_HELD:
+        return None
+    return to_joint_state(state.motors, to_header(stamp, '' if sample is state else HELD))
 
 
-def _battery_state(state: Any, stamp: Time, context: Context) -> BatteryState:
-    return to_battery_state(state, context.header(stamp, 'base_frame'))
+def _battery_state(state: Any, stamp: Time, context: Context) -> BatteryState | None:
+    if state.battery is None:
+        return None
+    return to_battery_state(state.battery, state.voltage, context.header(stamp, 'base_frame'))
 
 
-def _foot_force(state: Any, stamp: Time, context: Context) -> Float32MultiArray:
-    return to_foot_force(state)
+def _foot_force(state: Any, stamp: Time, context: Context) -> Float32MultiArray | None:
+    return None if state.foot_force is None else to_foot_force(state.foot_force)
 
 
 def _points(voxels: Any, stamp: Time, context: Context) -> PointCloud2:

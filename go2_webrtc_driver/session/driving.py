@@ -185,14 +185,18 @@ class Driving:
 
     def note(self, state: SportModeState) -> None:
         """Note how high the robot's body is, whether it moves, and whether it can."""
-        velocity = Velocity(*state.velocity[:2], state.yaw_speed)
-        self._stopping.note(velocity)
-        self._following.see(velocity, (*state.position[:2], state.imu.rpy[2]), self._now())
+        if state.velocity is not None:
+            self._note_velocity(Velocity(*state.velocity[:2], state.yaw_speed), state)
         self._are_joints_locked = state.error_code == LOCKED
-        if state.body_height > LYING_HEIGHT:
-            self._upright.set()
-        else:
+        if state.body_height < LYING_HEIGHT:
             self._upright.clear()
+        else:
+            self._upright.set()
+
+    def _note_velocity(self, velocity: Velocity, state: SportModeState) -> None:
+        yaw = state.imu.rpy[2] if state.imu is not None else 0.0
+        self._stopping.note(velocity)
+        self._following.see(velocity, (*state.position[:2], yaw), self._now())
 
     async def enable(self) -> None:
         """Make the robot take velocities; tried again and again until it does."""

@@ -90,6 +90,7 @@ class Status:
         motion_trouble: why the robot does not take velocities; empty if it does.
         standstill: why the robot stands although it is told to walk; empty if it does not.
         overdue: ages of the topics that are asked for and do not come [s].
+        unreadable: what came lately and could not be decoded, or not all of it.
         commanded: the velocity it is told, before any limit.
         faults: that the robot reports.
         pictures_overdue: for how long [s]; 0 if they come, or nobody wants them.
@@ -110,6 +111,7 @@ class Status:
     motion_trouble: str = ''
     standstill: str = ''
     overdue: Mapping[str, float] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
     commanded: Velocity = STOP
     faults: frozenset[RobotFault] = frozenset()
     pictures_overdue: float = 0.0

@@ -254,6 +254,7 @@ class RobotSession:
             motion_trouble=visit.driving.trouble if visit else '',
             standstill=visit.driving.standstill if visit else '',
             overdue=visit.overdue if visit else {},
+            unreadable=visit.unreadable if visit else (),
             commanded=visit.driving.commanded if visit else STOP,
             faults=visit.faults if visit else frozenset(),
             pictures_overdue=visit.pictures_overdue if visit else 0.0,

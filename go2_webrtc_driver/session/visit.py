@@ -32,6 +32,7 @@ MODE_TIMEOUT = 2.0  # s, for the robot to tell its mode; older ones do not
 SETTING_TIMEOUT = 2.0  # s
 WATCH_PERIOD = 0.1  # s, within which an overdue sign of life is noticed
 MOST_TOLD = 5  # faults in one line; diagnostics show them all
+LATELY = 5.0  # s
 END_TIMEOUT = 1.0  # s, for our tasks to end once the robot is stopped
 
 
@@ -84,6 +85,7 @@ class Visit:
             lasting.config.video_timeout, CAMERA in lasting.wanted, self._now(),
             lasting.camera_is_broken,
         )  # fmt: skip
+        self._unreadable: dict[str, tuple[str, float]] = {}
         self._complaints = Complaints(logger)
 
     async def run(self) -> None:
@@ -193,6 +195,9 @@ class Visit:
                 self.driving.note(item.value)
             if is_new:
                 self._pass_on(item)
+            if gaps := getattr(item.value, 'gaps', ()):
+                self._note_unreadable(item.source, '; '.join(gaps))
+                self._complaints.warn('a part of %s is missing: %s', item.source, gaps[0])
         elif isinstance(item, DecodeError):
             self._drop(item)
         elif item.type is MessageType.HEARTBEAT:
@@ -235,7 +240,18 @@ class Visit:
     def _drop(self, error: DecodeError) -> None:
         """Count a bad packet; the first of a period is a warning."""
         self._lasting.dropped += 1
+        self._note_unreadable(error.topic, str(error))
         self._complaints.warn('dropped a packet (%d so far): %s', self._lasting.dropped, error)
+
+    def _note_unreadable(self, topic: str, text: str) -> None:
+        if topic in self._unreadable or len(self._unreadable) < MOST_TOLD:
+            self._unreadable[topic] = text, self._now()
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """What came in the last seconds and could not be decoded, by topic; why."""
+        now = self._now()
+        return tuple(text for text, at in self._unreadable.values() if now - at < LATELY)
 
     async def _take_pictures(self) -> None:
         while True:
@@ -253,11 +269,17 @@ class Visit:
             if not self.connected and now - begun > self._first_data_within:
                 raise LinkUnreachable(
                     f'{self._link.robot}: expected its first data within '
-                    f'{self._first_data_within:.1f} s of the open link, nothing came'
+                    f'{self._first_data_within:.1f} s of the open link, {self._what_came}'
                 )
             if missing := self._signs.missing(now):
-                raise LinkLost(f'{self._link.robot}: {missing}')
+                came = f'; {self._what_came}' if self.unreadable else ''
+                raise LinkLost(f'{self._link.robot}: {missing}{came}')
             self._watch_pictures(now)
+
+    @property
+    def _what_came(self) -> str:
+        unreadable = '; '.join(self.unreadable)
+        return f'what came cannot be decoded: {unreadable}' if unreadable else 'nothing came'
 
     def _watch_pictures(self, now: float) -> None:
         overdue, verdict = self._pictures.overdue(now), self._pictures.verdict(now)

@@ -58,7 +58,7 @@ def numbers(value):
     if isinstance(value, (tuple, list)):
         for each in value:
             yield from numbers(each)
-    else:
+    elif not (value is None or isinstance(value, str)):  # a part that is missing, and why
         yield value
 
 
@@ -73,9 +73,9 @@ def test_every_message_that_is_mutated_is_one_of_the_robot(name):
 
 @A_FEW_HUNDRED
 @MANY
-def test_a_nasty_message_is_a_sample_of_finite_numbers_or_a_decode_error(name, seed):
+def test_a_nasty_message_is_a_sample_of_numbers_or_a_decode_error(name, seed):
     for _, sample in samples(nasty_messages(name, seed)):
-        assert all(math.isfinite(each) and abs(each) <= FLOAT32 for each in numbers(sample))
+        assert all(math.isnan(each) or abs(each) <= FLOAT32 for each in numbers(sample))
 
 
 @A_FEW_HUNDRED
@@ -127,7 +127,7 @@ def test_what_a_nasty_message_gives_can_be_published(name, seed):
         for row in publications.PUBLICATIONS:
             if row.source in context.latest and topic in (row.source, *row.needs):
                 made = row.convert(context.latest[row.source], Time(), context)
-                assert len(serialize_message(made)) > 0
+                assert made is None or len(serialize_message(made)) > 0
 
 
 @pytest.mark.parametrize('name', SEEDS)

@@ -349,7 +349,7 @@ def test_the_red_box_is_there_too_for_a_robot_that_looks_at_it_from_its_right(mo
 
 
 def angles_of(robot):
-    message = to_joint_state(told(robot, Topic.LOW_STATE), to_header(STAMP, ''))
+    message = to_joint_state(told(robot, Topic.LOW_STATE).motors, to_header(STAMP, ''))
     return dict(zip(message.name, message.position, strict=True))
 
 

@@ -67,7 +67,7 @@ def battery(charge=0.5, current=-1.0, temperature=30.0):
 
 
 def test_joint_states_name_the_wires_joints_in_urdf_names():
-    message = to_joint_state(LOW, header())
+    message = to_joint_state(LOW.motors, header())
     assert list(message.name) == [
         'FR_hip_joint', 'FR_thigh_joint', 'FR_calf_joint',
         'FL_hip_joint', 'FL_thigh_joint', 'FL_calf_joint',
@@ -80,7 +80,7 @@ def test_joint_states_name_the_wires_joints_in_urdf_names():
 
 
 def test_the_battery_is_in_ros_units():
-    message = to_battery_state(LOW, header('base_link'))
+    message = to_battery_state(LOW.battery, LOW.voltage, header('base_link'))
     assert message.percentage == pytest.approx(0.55)
     assert message.current == pytest.approx(-2.481)
     assert message.voltage == pytest.approx(28.331045)
@@ -100,17 +100,17 @@ def test_the_battery_is_in_ros_units():
     ],
 )  # fmt: skip
 def test_the_status_of_the_battery_follows_its_current(charge, current, status):
-    message = to_battery_state(battery(charge, current), header())
+    message = to_battery_state(battery(charge, current).battery, 28.0, header())
     assert message.power_supply_status == getattr(BatteryState, f'POWER_SUPPLY_STATUS_{status}')
 
 
 def test_a_hot_battery_is_not_healthy():
-    message = to_battery_state(battery(temperature=61.0), header())
+    message = to_battery_state(battery(temperature=61.0).battery, 28.0, header())
     assert message.power_supply_health == BatteryState.POWER_SUPPLY_HEALTH_OVERHEAT
 
 
 def test_foot_forces_are_the_raw_numbers_in_the_order_of_the_legs():
-    message = to_foot_force(LOW)
+    message = to_foot_force(LOW.foot_force)
     assert list(message.data) == [97.0, 84.0, 81.0, 81.0]
     assert message.layout.dim[0].label == 'FR FL RR RL'
 

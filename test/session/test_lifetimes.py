@@ -3,15 +3,17 @@
 import asyncio
 import gc
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from rig import CONFIG, A, Rig, packet
 
-from go2_webrtc_driver.errors import CommandRejected, LinkLost, LinkUnreachable
+from go2_webrtc_driver.errors import CommandRejected, DecodeError, LinkLost, LinkUnreachable
+from go2_webrtc_driver.protocol import commands
 from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
 from go2_webrtc_driver.protocol.messages import Message
-from go2_webrtc_driver.protocol.topics import McfApi, MessageType
-from go2_webrtc_driver.session import reconnect
+from go2_webrtc_driver.protocol.topics import McfApi, MessageType, VuiApi
+from go2_webrtc_driver.session import driving, reconnect
 from go2_webrtc_driver.tasks import Tasks
 from go2_webrtc_driver.velocity import Velocity
 
@@ -173,7 +175,7 @@ def test_faults_of_one_link_are_not_those_of_the_next():
 
 def test_garbage_and_responses_are_no_data():
     async def main():
-        rig = Rig([Message(MessageType.RESPONSE, 'rt/x/response', {})])
+        rig = Rig([DecodeError('', 'torn'), Message(MessageType.RESPONSE, 'rt/x/response', {})])
         await rig.session.start()
         await rig.wait_for(lambda: rig.responses)
         assert not rig.connected
@@ -245,6 +247,128 @@ def test_an_owner_that_crashes_the_session_has_the_robot_stopped_for_good():
         told = len(link.told)
         rig.session.command(FAST)
         assert FAST not in link.told[told:]
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_what_cannot_be_decoded_is_told_as_the_reason_and_not_as_silence():
+    async def main():
+        config = replace(CONFIG, wait_for_robot=True, silence_timeout=0.5)
+        rig = Rig([DecodeError(A, 'velocity: expected 3 finite numbers')], config=config)
+        with pytest.raises(LinkLost, match=r'what came cannot be decoded: .*velocity: expected 3'):
+            await rig.session.start()
+
+    asyncio.run(main())
+
+
+def test_a_sample_with_a_part_missing_goes_on_and_is_told_of():
+    async def main():
+        sample = SimpleNamespace(gaps=('rt/x: imu_state: expected an object',))
+        rig = Rig([packet(sample)])
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.samples)
+        assert rig.status.unreadable == ('rt/x: imu_state: expected an object',)
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_a_refused_stand_up_does_not_end_the_latch_of_damp():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        await rig.session.act(BY_NAME['damp'])
+        link.answers[BY_NAME['stand_up'].mcf] = CommandRejected(1004, 3203)
+        with pytest.raises(CommandRejected):
+            await rig.session.act(BY_NAME['stand_up'])
+        assert rig.status.damped
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize('name', ['stop', 'damp'])
+def test_a_raw_request_with_the_number_of_an_action_acts_like_it(name):
+    async def main():
+        rig = Rig([packet(1)], config=replace(CONFIG, command_timeout=2.0))
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        rig.session.command(FAST)
+        await rig.wait_for(lambda: FAST in link.told)
+        told = len(link.told)
+        await rig.session.request(BY_NAME[name].request('mcf'), 1.0)
+        assert link.told[told] == 'stop'
+        assert rig.status.damped == (name == 'damp')
+        told = len(link.told)
+        for _ in range(20):
+            rig.session.command(FAST)
+            await asyncio.sleep(driving.SHORTEST_PAUSE / 10)
+        assert (FAST in link.told[told:]) == (name == 'stop')
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_each_press_on_stop_is_sent_at_once_though_the_robot_answers_none():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+
+        async def never(request, timeout):
+            await asyncio.Event().wait()
+
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        link.request = never
+        told = link.told.count('stop')
+        presses = [asyncio.ensure_future(rig.session.act(BY_NAME['stop'])) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert link.told.count('stop') == told + 5
+        for each in presses:
+            each.cancel()
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_the_time_away_goes_on_over_failed_attempts():
+    async def main():
+        down = [LinkUnreachable('down')] * 3
+        rig = Rig([packet(1), LinkLost('gone')], *down, [])
+        await rig.session.start()
+        await rig.wait_for(lambda: len(rig.news) == 5)
+        away = [each for each in rig.statuses if each.reason in ('gone', 'down')]
+        since = {round(each.at - each.away_for, 6) for each in away}
+        assert {each.reason for each in away} == {'gone', 'down'}
+        assert len(since) == 1
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_a_flood_of_settings_sends_the_newest_of_each_and_no_other():
+    async def main():
+        rig = Rig([packet(1)], config=replace(CONFIG, volume=0))
+        link, answer = rig.links[0], asyncio.Event()
+        ask = link.request
+
+        async def slow(request, timeout):
+            await answer.wait()
+            return await ask(request, timeout)
+
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.status.mode)
+        link.request = slow
+        for number in range(1200):
+            rig.session.reconfigure(replace(CONFIG, volume=1 + number % 10))
+            await asyncio.sleep(0)
+        answer.set()
+        await rig.wait_for(lambda: commands.set_volume(10) in link.asked)
+        assert len([each for each in link.asked if each.api_id == VuiApi.SET_VOLUME]) <= 3
         await rig.session.stop()
 
     asyncio.run(main())
