@@ -73,6 +73,8 @@ class Diagnostics:
         if self.loss:
             text = f'not active any more: {self.loss}'
             return self._status('connection', DiagnosticStatus.ERROR, text, {})
+        if self.cmd_vel:
+            return self._status('connection', DiagnosticStatus.WARN, self.cmd_vel, {})
         return self._status('connection', DiagnosticStatus.OK, 'not active', {})
 
     def _connection(self, status: Status) -> DiagnosticStatus:

@@ -34,10 +34,7 @@ class _ToRclpy(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Log one record; rclpy wants a call site of its own for every severity."""
-        try:
-            text = _printable(record.getMessage())
-        except Exception as error:  # noqa: BLE001 - a log that falls silent for good lies
-            text = f'{record.pathname}:{record.lineno}: a record that cannot be shown: {error!r}'
+        text = _printable(record.getMessage())
         _wait_for_readers()
         if record.levelno >= logging.CRITICAL:
             self._logger.fatal(text)
@@ -110,6 +107,16 @@ class LogBridge(QueueHandler):
         self._listener = _Listener(waiting, _ToRclpy(logger))
         self._listener.start()
 
+    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+        """Make a record ready for another thread, whatever is wrong with it."""
+        try:
+            prepared: logging.LogRecord = super().prepare(record)
+        except Exception as error:  # noqa: BLE001 - a log that drops what went wrong lies
+            where = f'{record.pathname}:{record.lineno}'
+            record.msg, record.args = f'{where}: a record that cannot be shown: {error!r}', ()
+            prepared = record
+        return prepared
+
     def enqueue(self, record: logging.LogRecord) -> None:
         """Hand over one record, or drop it."""
         with suppress(Full):
@@ -148,7 +155,7 @@ def detach(bridge: LogBridge) -> None:
     for name in FOREIGN:
         foreign = logging.getLogger(name)
         foreign.removeHandler(bridge.foreign)
-        foreign.propagate = not foreign.handlers
+        foreign.propagate = not any(isinstance(each, _Seldom) for each in foreign.handlers)
     package = logging.getLogger(PACKAGE)
     package.removeHandler(bridge)
     bridge.close()

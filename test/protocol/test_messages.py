@@ -78,3 +78,19 @@ def test_a_move_carries_its_speeds_as_json_in_a_string():
     assert message.topic == 'rt/api/sport/request'
     assert message.data['header']['identity'] == {'id': 7, 'api_id': 1008}
     assert json.loads(message.data['parameter']) == {'x': 0.5, 'y': -0.1, 'z': 0.25}
+
+
+def test_json_that_would_take_long_to_read_is_not_read():
+    text = build_message(MessageType.MESSAGE, 'rt/lf/lowstate', {'motor_state': [{}] * 100_000})
+    with pytest.raises(
+        DecodeError, match=f'expected at most {messages.LARGEST_TEXT} bytes of JSON'
+    ):
+        parse_message(text)
+
+
+@pytest.mark.parametrize('topic', ['\ud800', '\n[FATAL] fire', '\x1b[2J', 'x' * 1000])
+def test_a_topic_is_shown_in_one_short_printable_line(topic):
+    shown = str(DecodeError(topic, 'why'))
+    assert shown.isprintable()
+    assert len(shown) < 100
+    shown.encode()

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from driver_process import (
     ACTIVATE,
     CLEANUP,
@@ -20,17 +21,22 @@ from driver_process import (
     driver,
     robot,
     robot_ip,
+    set_parameter,
     told,
     user,
     walk,
 )
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 from support import in_own_network, interrupt, process, read_output, wait_for_output, wait_until
 from test_under_fire import is_stopped_after_walking, mute_address
 
 from go2_webrtc_driver.protocol.topics import SportApi
+from go2_webrtc_driver.ros.node import Go2Driver
 
 __all__ = ['context', 'robot', 'robot_ip', 'user']  # fixtures
 HERE = Path(__file__).parent
@@ -163,3 +169,56 @@ def test_a_signal_at_any_moment_of_a_start_ends_the_process_quietly(user, moment
         timer.start()
         wait_until(lambda: (read_output(started), started.poll() is not None)[1])
         assert (started.returncode, 'Traceback' in started.text) == (0, False), started.text
+
+
+def test_a_shutdown_of_a_walking_robot_stops_it_first(user, robot):
+    with driver(user, robot.ip):
+        assert user.transition(CONFIGURE)
+        assert user.transition(ACTIVATE)
+        walk(user)
+        assert user.transition(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+        assert told(robot)[-1] == (SportApi.STOP_MOVE, '')
+        assert is_stopped_after_walking(robot)
+
+
+def test_a_twist_at_a_driver_that_listens_for_stamped_ones_is_told_in_log_and_diagnostics(user):
+    said = []
+    user.create_subscription(DiagnosticArray, '/diagnostics', said.append, 10)
+    with driver(user, '127.0.0.1', 'cmd_vel_type:=twist_stamped') as started:
+        assert user.transition(CONFIGURE)
+        told_once = 'expected TwistStamped, but Twist is published there'
+        user.until(lambda: (user.drive(0.1), told_once in read_output(started))[1])
+        user.until(lambda: told_once in str(said[-1:]))
+        user.spin(0.5)
+        assert read_output(started).count(told_once) == 1
+
+
+def test_a_velocity_waits_in_a_queue_of_one(context):
+    node = Go2Driver(namespace='depth', parameter_overrides=[Parameter('robot_ip', value='::1')])
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        (cmd_vel,) = [each for each in node.subscriptions if each.topic.endswith('cmd_vel')]
+        assert cmd_vel.qos_profile.depth == 1
+    finally:
+        node.destroy_node()
+
+
+def test_the_quality_of_jpeg_changes_while_pictures_come(user, robot_ip):
+    sizes = []
+    user.create_subscription(
+        CompressedImage, 'camera/image_raw/compressed', lambda m: sizes.append(len(m.data)), 10
+    )
+    with driver(user, robot_ip, 'jpeg_quality:=95'):
+        assert user.transition(CONFIGURE)
+        assert user.transition(ACTIVATE)
+        user.until(lambda: len(sizes) > 3)
+        fine = max(sizes)
+        assert set_parameter(user, 'jpeg_quality', 5).successful
+        user.until(lambda: sizes[-1] < 0.7 * fine)
+
+
+def test_a_clock_that_never_comes_is_told_once(user, robot_ip):
+    with driver(user, robot_ip, 'use_sim_time:=true') as started:
+        assert user.transition(CONFIGURE)
+        assert user.transition(ACTIVATE)
+        wait_for_output(started, 'use_sim_time is set, but nothing comes')
