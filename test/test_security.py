@@ -169,6 +169,26 @@ async def over_the_cloud(served, scheme='http'):
         pass
 
 
+async def says_nothing(served, writer):
+    writer.write(OK + b'Content-Length: 0\r\n\r\n')
+    await writer.drain()
+
+
+@pytest.mark.parametrize('name', ['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'])
+def test_a_cloud_on_this_machine_is_not_asked_over_a_proxy_of_the_environment(monkeypatch, name):
+    """The login would go there in clear."""
+
+    async def main():
+        async with server(says_nothing) as proxy, server(says_nothing) as cloud_here:
+            monkeypatch.setenv(name, f'http://{proxy.ip}:{signaling.PORT}')
+            with pytest.raises(LinkUnreachable):
+                await over_the_cloud(cloud_here)
+            assert proxy.requests == []
+            assert cloud_here.requests != []
+
+    asyncio.run(main())
+
+
 WAYS = {'lan': over_the_lan, 'cloud': over_the_cloud}
 
 

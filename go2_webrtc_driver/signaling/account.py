@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
+from curl_cffi import CurlOpt
 from curl_cffi.curl import CURL_WRITEFUNC_ERROR
 from curl_cffi.requests import AsyncSession
 from curl_cffi.requests.exceptions import RequestException
@@ -53,7 +54,15 @@ class Cloud:
 
     async def __aenter__(self) -> Cloud:
         """Open the HTTP session."""
-        self._http: AsyncSession[Any] = AsyncSession(impersonate=BROWSER, timeout=CALL_TIMEOUT)
+        # A proxy of the environment would be sent the login in clear where the cloud is http;
+        # that is on this machine only, where nobody needs one.
+        is_here = self._url.startswith('http:')
+        self._http: AsyncSession[Any] = AsyncSession(
+            impersonate=BROWSER,
+            timeout=CALL_TIMEOUT,
+            trust_env=not is_here,
+            curl_options={CurlOpt.NOPROXY: '*'} if is_here else {},
+        )
         return self
 
     async def __aexit__(self, *exception: object) -> None:
