@@ -199,5 +199,7 @@ if [[ ${IN_NAMESPACES:-} != yes ]]; then
         { echo 'platforms: needs debootstrap: apt-get install debootstrap' >&2 && exit 1; }
     IN_NAMESPACES=yes exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
+# The first process of a namespace has no default for these.
+trap 'exit 130' INT TERM
 main "$@"
 exit
