@@ -119,7 +119,7 @@ try_system() {
         printf '| %s ' "$(inside_now ". /etc/os-release && echo \$PRETTY_NAME")" \
             "$(inside_now "$of_it -c 'import platform as p; print(p.python_version())'")" \
             "$(inside_now "$of_it -m pip list 2>/dev/null | awk '/^ros-rclpy/ {print \$2}'")" \
-            "$(seconds_of_setup) s" "$demo" "$test$(count_of_tests)" "$workspace" "$packages"
+            "$(seconds_of_setup)" "$demo" "$test$(count_of_tests)" "$workspace" "$packages"
         echo '|'
     } >"$folder/$suite.row"
 }
@@ -169,9 +169,9 @@ inside_now() {
 }
 
 seconds_of_setup() {
-    [[ -e $folder/$suite.demo.log ]] || return 0
+    [[ -e $folder/$suite.demo.log ]] || { echo - && return; }
     grep -oE 'done \([0-9]+ s\)' "$folder/$suite.demo.log" | grep -oE '[0-9]+' |
-        awk '{sum += $1} END {print sum}'
+        awk '{sum += $1} END {print sum " s"}'
 }
 
 # Of the last lines of pytest: what passed, was skipped and failed, and the time.
@@ -179,7 +179,9 @@ count_of_tests() {
     [[ -e $folder/$suite.test.log ]] || return 0
     grep -E '^(FAILED|ERROR)|(passed|failed).* in [0-9.]+s' "$folder/$suite.test.log" |
         grep -oE '[0-9]+ (passed|failed|skipped|error)' |
-        awk '{sum[$2] += $1} END {for (kind in sum) printf ", %d %s", sum[kind], kind}'
+        awk '{sum[$2] += $1}
+            END {split("passed failed error skipped", kinds)
+                for (n = 1; n <= 4; n++) if (kinds[n] in sum) printf ", %d %s", sum[kinds[n]], kinds[n]}'
 }
 
 print_table() {
@@ -197,5 +199,7 @@ if [[ ${IN_NAMESPACES:-} != yes ]]; then
         { echo 'platforms: needs debootstrap: apt-get install debootstrap' >&2 && exit 1; }
     IN_NAMESPACES=yes exec unshare --mount --pid --fork --kill-child --mount-proc "$0" "$@"
 fi
+# The first process of a namespace has no default for these.
+trap 'exit 130' INT TERM
 main "$@"
 exit

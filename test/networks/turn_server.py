@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAM = 'turnserver'  # of the Debian package coturn
-READY = 'Total General servers'
+READY = ('Total General servers', 'Total relay threads')  # of 4.6, of 4.18
 
 
 def is_installed() -> bool:
@@ -38,7 +38,7 @@ def turn_server(ip: str, username: str, password: str) -> Iterator[tuple[str, in
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         assert process.stdout is not None
         try:
-            if not any(READY in line for line in process.stdout):
+            if not any(ready in line for line in process.stdout for ready in READY):
                 raise OSError(f'{PROGRAM} ended with status {process.wait()}')
             yield ip, port
         finally:
@@ -49,7 +49,8 @@ def turn_server(ip: str, username: str, password: str) -> Iterator[tuple[str, in
 
 def _arguments(ip: str, port: int, account: str, folder: Path) -> list[str]:
     return [
-        '-n', '--no-cli', '--no-tls', '--no-dtls', '--no-tcp', '--no-tcp-relay',
+        # Without a certificate there is no DTLS either; newer ones have no option for it.
+        '-n', '--no-cli', '--no-tls', '--no-tcp', '--no-tcp-relay',
         '--lt-cred-mech', '--realm', 'go2', '--user', account,
         '--listening-ip', ip, '--listening-port', str(port), '--relay-ip', ip,
         '--allow-loopback-peers', '--log-file', 'stdout',
