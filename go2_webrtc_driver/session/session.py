@@ -14,15 +14,14 @@ from ..errors import LinkError, LinkLost
 from ..protocol.actions import Action, action_of
 from ..protocol.commands import Request
 from ..protocol.messages import Message
-from ..protocol.state import LowState, SportModeState
-from ..protocol.topics import Topic
 from ..tasks import Tasks
-from ..velocity import STOP, Velocity
-from .lasting import Lasting, Status, Stream
+from ..velocity import Velocity
+from .lasting import Lasting, Status
 from .liveness import OWNER_TIMEOUT, OwnerWatch
 from .owner import Owner
 from .reconnect import Outage
 from .robot_link import RobotLink
+from .statuses import Statuses
 from .visit import Visit
 
 logger = logging.getLogger(__name__)
@@ -70,9 +69,7 @@ class RobotSession:
         self._wait_for_return = wait_for_return
         self._now = asyncio.get_running_loop().time
         self._visit: Visit | None = None
-        self._reason = 'connecting'
-        self._was_connected = False
-        self._away_since = self._now()
+        self._statuses = Statuses(self._lasting, self._now())
         self._heard = asyncio.Event()
         self._owner_watch = OwnerWatch()
         self._tasks = Tasks()
@@ -173,7 +170,6 @@ class RobotSession:
 
     async def _keep_watch(self) -> None:
         """Watch the owner, and publish the status once a second."""
-        counts: dict[str, int] = {}
         told_at = self._now()
         while True:
             await asyncio.sleep(WATCH_PERIOD)
@@ -181,14 +177,9 @@ class RobotSession:
             if self._owner_watch.look(now):
                 self._note_owner_change()
             if now - told_at >= STATUS_PERIOD:
-                counts = self._measure_rates(counts, now - told_at)
                 told_at = now
+                self._statuses.measure_rates(now)
                 self._tell()
-
-    def _measure_rates(self, before: dict[str, int], elapsed: float) -> dict[str, int]:
-        for source, arrivals in self._lasting.arrivals.items():
-            arrivals.rate = (arrivals.count - before.get(source, 0)) / elapsed
-        return {source: each.count for source, each in self._lasting.arrivals.items()}
 
     def note_owner(self) -> None:
         """Take a sign of life of the owner; one that stops giving any is dead."""
@@ -210,26 +201,16 @@ class RobotSession:
         if self._visit is not None:
             self._visit.driving.halt()
 
-    @property
-    def _connected(self) -> bool:
-        return self._visit is not None and self._visit.connected
-
     def _on_change(self) -> None:
-        connected, now = self._connected, self._now()
-        if connected and not self._was_connected:
-            away = now - self._away_since
+        away = self._statuses.come(self._visit, self._now())
+        if away is not None:
             logger.info('connected: the robot sends data, after %.1f s offline', away)
-            self._reason = ''
             self._heard.set()
-        elif self._was_connected and not connected:
-            self._away_since = now
-            self._reason = 'the link has ended'
-        self._was_connected = connected
         self._tell()
 
     def _set_reason(self, reason: str) -> None:
-        if reason != self._reason:
-            self._reason = reason
+        if reason != self._statuses.reason:
+            self._statuses.reason = reason
             self._on_change()
 
     def _tell(self) -> None:
@@ -238,33 +219,7 @@ class RobotSession:
     @property
     def status(self) -> Status:
         """The session at this moment."""
-        now, lasting, visit = self._now(), self._lasting, self._visit
-        known = visit.newest if visit else {}
-        sport, low = known.get(Topic.SPORT_MODE_STATE.value), known.get(Topic.LOW_STATE.value)
-        return Status(
-            at=now,
-            connected=self._connected,
-            reason='' if self._connected else self._reason,
-            away_for=0.0 if self._connected else now - self._away_since,
-            owner_is_stuck=self._owner_watch.is_stuck,
-            links=lasting.links,
-            dropped=lasting.dropped,
-            mode=lasting.mode,
-            damped=lasting.damped,
-            motion_trouble=visit.driving.trouble if visit else '',
-            standstill=visit.driving.standstill if visit else '',
-            overdue=visit.overdue if visit else {},
-            unreadable=visit.unreadable if visit else (),
-            commanded=visit.driving.commanded if visit else STOP,
-            faults=visit.faults if visit else frozenset(),
-            pictures_overdue=visit.pictures_overdue if visit else 0.0,
-            streams={
-                source: Stream(each.count, each.rate, now - each.last)
-                for source, each in lasting.arrivals.items()
-            },
-            sport=sport if isinstance(sport, SportModeState) else None,
-            low=low if isinstance(low, LowState) else None,
-        )
+        return self._statuses.make(self._visit, self._owner_watch.is_stuck, self._now())
 
     def command(self, velocity: Velocity, age: float = 0.0) -> None:
         """Take a new velocity that is ``age`` seconds old."""
@@ -322,5 +277,5 @@ class RobotSession:
     def _there(self) -> Visit:
         """The visit to a robot that is there; raises LinkLost."""
         if self._visit is None or not self._visit.connected:
-            raise LinkLost(f'the robot is not connected: {self._reason}')
+            raise LinkLost(f'the robot is not connected: {self._statuses.reason}')
         return self._visit
