@@ -1,14 +1,17 @@
 import base64
+import contextlib
 import json
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused
 from go2_webrtc_driver.protocol import offer_answer as signaling
 from go2_webrtc_driver.protocol.offer_answer import Answer, Notice
-from go2_webrtc_driver.protocol.sealing import encode_public_key, seal
+from go2_webrtc_driver.protocol.sealing import decode_public_key, encode_public_key, seal
 
 PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 NOTICE = Notice(PRIVATE_KEY.public_key(), '04291')
@@ -96,3 +99,45 @@ def test_a_robot_before_1_1_11_answers_in_plain_json():
     assert signaling.decode_plain_answer('offer', signaling.encode_plain_answer(answer)) == answer
     with pytest.raises(DecodeError, match='offer: expected an SDP answer, got type None'):
         signaling.decode_plain_answer('offer', '{"sdp": "v=0"}')
+
+
+DER = rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key().public_bytes(
+    serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+)  # fmt: skip
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.integers(0, len(DER) - 1), st.integers(0, 255), st.booleans())
+def test_a_key_with_a_changed_byte_is_a_key_or_a_decode_error(where, byte, cut):
+    """Some are of a kind that the library does not know, which is no ValueError to it."""
+    changed = DER[:where] + bytes([byte]) + (b'' if cut else DER[where + 1 :])
+    with contextlib.suppress(DecodeError):
+        key = decode_public_key('step', base64.b64encode(changed).decode())
+        assert 1024 <= key.key_size <= 8192
+
+
+@pytest.mark.parametrize(
+    'key',
+    [
+        ed25519.Ed25519PrivateKey.generate(),
+        ec.generate_private_key(ec.SECP256R1()),
+        rsa.generate_private_key(public_exponent=65537, key_size=1024),
+    ],
+    ids=['Ed25519', 'EC', 'RSA of 1024 bits'],
+)
+def test_a_key_of_another_kind_is_a_decode_error(key):
+    der = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    text = base64.b64encode(der).decode()
+    if isinstance(key, rsa.RSAPrivateKey):
+        assert decode_public_key('step', text).key_size == 1024
+        return
+    with pytest.raises(DecodeError, match='expected an RSA public key'):
+        decode_public_key('step', text)
+
+
+def test_a_key_of_a_kind_that_nobody_knows_is_a_decode_error():
+    unknown = DER.replace(bytes.fromhex('2a864886f70d010101'), bytes.fromhex('2a864886f70d01017f'))
+    with pytest.raises(DecodeError, match='expected an RSA public key'):
+        decode_public_key('step', base64.b64encode(unknown).decode())
