@@ -27,8 +27,8 @@ from go2_webrtc_driver.ros.conversions import (
     to_odometry,
     to_transform,
 )
+from go2_webrtc_driver.sim.brain.apis import Services
 from go2_webrtc_driver.sim.brain.robot import Robot
-from go2_webrtc_driver.sim.brain.services import Services
 from go2_webrtc_driver.sim.pose import Pose
 from go2_webrtc_driver.sim.wire import streams
 from go2_webrtc_driver.sim.wire.camera import Camera

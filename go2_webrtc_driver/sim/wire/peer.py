@@ -24,10 +24,10 @@ from ...protocol.discovery import Sighting
 from ...protocol.offer_answer import Answer
 from ...protocol.topics import MessageType, Status, Topic
 from ..brain import faults
+from ..brain.apis import Services
 from ..brain.faults import Fault
 from ..brain.reply import Reply
 from ..brain.robot import Robot
-from ..brain.services import Services
 from ..options import Options
 from .client import Client
 from .lan_server import LanServer
