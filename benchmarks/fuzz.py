@@ -52,8 +52,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'test')]  # this checkout, not what is installed
 
 # The robot's side guides nothing; atheris wants the name of each of its modules. It leaks the
-# result of every comparison that it follows, which in clouds is an array of thousands.
-UNGUIDED = ['go2_webrtc_driver.ros.clouds'] + [
+# result of every comparison that it follows, which in beams is an array of thousands.
+UNGUIDED = ['go2_webrtc_driver.ros.beams'] + [
     f'go2_webrtc_driver.sim.{path.stem}' for path in (ROOT / 'go2_webrtc_driver/sim').glob('*.py')
 ]
 with (

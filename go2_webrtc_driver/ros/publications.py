@@ -174,7 +174,8 @@ def _scan(voxels: Any, stamp: Time, context: Context) -> LaserScan | None:
     if pose is None:
         return None
     heights = (config.scan_min_height, config.scan_max_height)
-    return to_laser_scan(voxels, pose, stamp, config.frame('base_frame'), heights)
+    seen_from = context.stamps[POSE]  # whose transform is there already, and fits
+    return to_laser_scan(voxels, pose, seen_from, config.frame('base_frame'), heights)
 
 
 PUBLICATIONS: tuple[Publication, ...] = (

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from ..protocol.cloud import TurnAccount
+from .brain.apis import MODES
 from .brain.robot import LYING, STANDING
-from .brain.services import MODES
 from .options import Options
 from .wire.cloud_server import CloudOptions, SimulatedCloud
 from .wire.peer import SimulatedGo2, serve

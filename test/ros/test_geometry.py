@@ -27,8 +27,8 @@ from go2_webrtc_driver.ros.conversions import (
     to_odometry,
     to_transform,
 )
+from go2_webrtc_driver.sim.brain.apis import Services
 from go2_webrtc_driver.sim.brain.robot import Robot
-from go2_webrtc_driver.sim.brain.services import Services
 from go2_webrtc_driver.sim.pose import Pose
 from go2_webrtc_driver.sim.wire import streams
 from go2_webrtc_driver.sim.wire.camera import Camera
@@ -252,29 +252,25 @@ def test_the_cloud_of_a_wall_does_not_move_with_the_robot():
 
 def test_beams_are_as_long_as_the_way_to_what_they_meet():
     ahead, turned = (scan_of(standing_at(*place)) for place in PLACES[:2])
-    assert beam(ahead, 90) == pytest.approx(0.725, abs=0.01)  # wall: 3.025 - 2.3
-    assert beam(ahead, -180) == pytest.approx(2.525, abs=0.01)  # wall: 3.525 - 1.0
-    assert beam(ahead, 0) == pytest.approx(1.075, abs=0.01)  # box whose face is at x = 0.05
-    assert beam(turned, 0) == pytest.approx(3.025, abs=0.01)
-    assert beam(turned, 90) == pytest.approx(1.025, abs=0.01)
+    assert beam(ahead, 90) == pytest.approx(0.7, abs=1e-3)  # wall: 3.0 - 2.3
+    assert beam(ahead, -180) == pytest.approx(2.5, abs=1e-3)  # wall: 3.5 - 1.0
+    assert beam(ahead, 0) == pytest.approx(1.05, abs=1e-3)  # box whose face is at x = 0.05
+    assert beam(turned, 0) == pytest.approx(3.0, abs=1e-3)
+    assert beam(turned, 90) == pytest.approx(1.0, abs=1e-3)
     assert beam(turned, -90) == math.inf  # nearest is 4.75 m away
 
 
 @pytest.mark.parametrize('place', PLACES)
 def test_beams_brought_into_odom_by_the_transform_end_at_the_walls(place):
-    """
-    Seen up to 45 degrees askew.
-
-    The end of a beam is up to half a voxel's diagonal, 35 mm, and half a beam from the middle.
-    """
+    """Seen up to 45 degrees askew."""
     x, y, _ = ends_of(standing_at(*place)).T
     aside, along = abs(x - place[0]), abs(y - place[1])
     left_wall = y[(y > 2.7) & (aside < 3.025 - place[1]) & (x > -3.4)]
     back_wall = x[(x < -3.2) & (along < 3.525 + place[0]) & (y < 2.9)]
     assert len(left_wall) > 20
     assert len(back_wall) > 20
-    np.testing.assert_allclose(left_wall, 3.025, atol=0.06)
-    np.testing.assert_allclose(back_wall, -3.525, atol=0.06)
+    np.testing.assert_allclose(left_wall, 3.0, atol=1e-3)
+    np.testing.assert_allclose(back_wall, -3.5, atol=1e-3)
 
 
 # Camera.

@@ -24,9 +24,10 @@ from driver_process import (
     walk,
 )
 from geometry_msgs.msg import TwistStamped
+from nav_msgs.msg import Odometry
 from rclpy.duration import Duration
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import BatteryState, CompressedImage, PointCloud2
+from sensor_msgs.msg import BatteryState, CompressedImage, LaserScan, PointCloud2
 from std_msgs.msg import String
 from std_srvs.srv import SetBool, Trigger
 from support import interrupt, read_output
@@ -204,9 +205,24 @@ def test_the_scan_measures_the_box_ahead_and_the_wall_to_the_right(messages):
     def at(angle):
         return scan.ranges[round((angle - scan.angle_min) / scan.angle_increment)]
 
-    assert at(0.0) == pytest.approx(BOX, abs=2 * VOXEL)
-    assert at(-math.pi / 2) == pytest.approx(WALL, abs=2 * VOXEL)
+    assert at(0.0) == pytest.approx(BOX, abs=VOXEL / 5)
+    assert at(-math.pi / 2) == pytest.approx(WALL, abs=VOXEL / 5)
     assert len(scan.ranges) * scan.angle_increment == pytest.approx(2 * math.pi)
+
+
+def test_the_transform_of_a_scan_is_there_before_it(user, robot):
+    poses, scans = [], []
+    user.create_subscription(Odometry, 'odom', poses.append, 50)
+    user.create_subscription(LaserScan, 'scan', scans.append, 50)
+    with driver(user, robot.ip):
+        activate(user)
+        user.until(lambda: len(scans) > 10)
+        posed = {(each.header.stamp.sec, each.header.stamp.nanosec) for each in poses}
+    stamps = [(each.header.stamp.sec, each.header.stamp.nanosec) for each in scans]
+    heard = [stamp for stamp in stamps if min(posed) <= stamp <= max(posed)]
+    assert len(heard) > 5
+    assert posed.issuperset(heard)
+    assert stamps == sorted(stamps)
 
 
 def test_the_compressed_picture_is_the_camera_s(messages):

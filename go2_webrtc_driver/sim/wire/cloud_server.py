@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from ...protocol import cloud, sealing
 from ...protocol import offer_answer as signaling
 from ...protocol.cloud import Reply
+from .newest import Newest
 from .peer import SimulatedGo2
 
 logger = logging.getLogger(__name__)
@@ -63,14 +64,14 @@ class SimulatedCloud:
 
     Attributes:
         robots: those that are online, by serial number.
-        calls: every call so far, answered well or not.
+        calls: the newest calls, answered well or not.
         url: its address, once it is started.
     """
 
     def __init__(self, options: CloudOptions = CloudOptions()) -> None:
         """Make the cloud; :meth:`start` puts it on the network."""
         self.robots: dict[str, SimulatedGo2] = {}
-        self.calls: list[str] = []
+        self.calls: Newest[str] = Newest()
         self.url = ''
         self._options = options
         self._private_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)

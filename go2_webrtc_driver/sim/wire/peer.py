@@ -24,13 +24,14 @@ from ...protocol.discovery import Sighting
 from ...protocol.offer_answer import Answer
 from ...protocol.topics import MessageType, Status, Topic
 from ..brain import faults
+from ..brain.apis import Services
 from ..brain.faults import Fault
 from ..brain.reply import Reply
 from ..brain.robot import Robot
-from ..brain.services import Services
 from ..options import Options
 from .client import Client
 from .lan_server import LanServer
+from .newest import Newest
 from .responder import Responder
 
 logger = logging.getLogger(__name__)
@@ -63,8 +64,8 @@ class SimulatedGo2:
         camera_frozen: while True it sends no pictures although asked to.
         validates: while False it accepts no client's validation.
         clock_offset: what its clock, which all its stamps tell, is ahead of ours [s].
-        requests: (time [s], api id, parameter, status) of every sport request so far.
-        calls: every request to any service so far.
+        requests: (time [s], api id, parameter, status) of the newest sport requests.
+        calls: the newest requests to any service.
     """
 
     def __init__(self, options: Options) -> None:
@@ -76,8 +77,8 @@ class SimulatedGo2:
         self.camera_frozen = False
         self.validates = options.validates
         self.clock_offset = 0.0
-        self.requests: list[tuple[float, int, str, Status]] = []
-        self.calls: list[Call] = []
+        self.requests: Newest[tuple[float, int, str, Status]] = Newest()
+        self.calls: Newest[Call] = Newest()
         self._options = options
         self._server = LanServer(options, lambda offer: self.answer(offer))
         self._responder: Responder | None = None

@@ -15,8 +15,8 @@ from ...protocol import voxel_map as voxels
 from ...protocol.messages import build_message
 from ...protocol.topics import MessageType, Topic
 from ..brain import reports
+from ..brain.apis import Services
 from ..brain.robot import Robot
-from ..brain.services import Services
 from ..world import lidar
 
 SPORT_STATE_RATE, POSE_RATE, SLOW_RATE, VOXEL_MAP_RATE = 20.0, 19.0, 1.0, 7.3  # Hz

@@ -1,5 +1,5 @@
 """
-The services of the simulated robot, and what clients set in them.
+The services of the simulated robot by their APIs, and what clients set in them.
 
 They outlive a client, as on a real robot: who hands the remote's place to the API (1004)
 and leaves finds the joystick dead. Ids stand in ``protocol.topics``. Ours, as not known:

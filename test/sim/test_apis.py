@@ -1,4 +1,4 @@
-"""The services of the simulated robot: what is asked, what it answers, and what then happens."""
+"""The APIs of the simulated robot's services: what is asked, answered, and what then happens."""
 
 import json
 import math
@@ -16,8 +16,8 @@ from go2_webrtc_driver.protocol.topics import (
     Topic,
     VuiApi,
 )
+from go2_webrtc_driver.sim.brain.apis import Services
 from go2_webrtc_driver.sim.brain.robot import LYING, Robot
-from go2_webrtc_driver.sim.brain.services import Services
 from go2_webrtc_driver.sim.pose import Pose
 from go2_webrtc_driver.sim.world.avoidance import clearance
 from go2_webrtc_driver.sim.world.world import Box
