@@ -20,7 +20,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp import web
-from networks.udp_relay import Address, Faults, UdpRelay
+from networks.udp_relay import Address, Impairments, UdpRelay
 
 from go2_webrtc_driver.errors import DecodeError, LinkRefused, show
 from go2_webrtc_driver.protocol import offer_answer as signaling
@@ -49,8 +49,8 @@ class FaultyNetwork:
 
     def __init__(self, listen_ip: str, robot_ip: str, seed: int) -> None:
         """Made by :meth:`start`."""
-        self.to_robot = Faults()
-        self.to_client = Faults()
+        self.to_robot = Impairments()
+        self.to_client = Impairments()
         self._listen_ip = listen_ip
         self._robot_ip = robot_ip
         self._random = random.Random(seed)
@@ -134,7 +134,7 @@ class FaultyNetwork:
         return Answer(sdp, answer.type)
 
     async def _reroute(
-        self, sdp: str, towards: Faults, back: Faults, relays: list[UdpRelay]
+        self, sdp: str, towards: Impairments, back: Impairments, relays: list[UdpRelay]
     ) -> str:
         """Return ``sdp`` with relays in the place of its candidates."""
         table: dict[Address, Address] = {}

@@ -10,7 +10,7 @@ import aioice.ice
 import pytest
 from networks import faulty_network as networks
 from networks.faulty_network import FaultyNetwork, candidates, replace_candidates
-from networks.udp_relay import Faults
+from networks.udp_relay import Impairments
 from sim_client import lines, offering
 from support import free_address, lan, process, simulated_robot, source_of, until
 
@@ -438,7 +438,7 @@ def test_a_healed_network_has_no_faults():
             network.block()
             network.to_robot.loss = network.to_client.jitter = 1.0
             network.heal()
-            assert (network.to_robot, network.to_client) == (Faults(), Faults())
+            assert (network.to_robot, network.to_client) == (Impairments(), Impairments())
             assert not network.signaling_blocked
 
     asyncio.run(main())

@@ -7,7 +7,7 @@ import time
 
 import pytest
 from networks import udp_relay
-from networks.udp_relay import Faults, UdpRelay
+from networks.udp_relay import Impairments, UdpRelay
 
 IP = '127.0.0.1'
 
@@ -249,14 +249,14 @@ def test_duplicated_datagrams_come_twice():
 
 def test_two_relays_may_share_their_faults_which_heal_together():
     async def main():
-        shared = Faults(silent=True, loss=1.0, delay=60.0, jitter=60.0, duplication=1.0)
+        shared = Impairments(silent=True, loss=1.0, delay=60.0, jitter=60.0, duplication=1.0)
         server, client = await peer(), await peer()
         relays = [await UdpRelay.start(IP, server.address, 0, shared) for _ in range(2)]
         for each in relays:
             client.send(b'unheard', each.address)
         await hear_nothing(server)
         shared.heal()
-        assert shared == Faults()
+        assert shared == Impairments()
         for each in relays:
             client.send(b'heard', each.address)
             assert await server.hear() == b'heard'

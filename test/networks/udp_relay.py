@@ -20,7 +20,7 @@ FIRST = 30  # datagrams that are kept for a replay: connectivity checks and the 
 
 
 @dataclass(slots=True)
-class Faults:
+class Impairments:
     """
     What a network does to datagrams on one way; may be changed at any time.
 
@@ -75,8 +75,8 @@ class UdpRelay:
         listener: socket.socket,
         server: Address,
         seed: int,
-        to_server: Faults,
-        to_client: Faults,
+        to_server: Impairments,
+        to_client: Impairments,
     ) -> None:
         self.address: Address = listener.getsockname()
         self.to_server = to_server
@@ -97,8 +97,8 @@ class UdpRelay:
         listen_ip: str,
         server: Address,
         seed: int = 0,
-        to_server: Faults | None = None,
-        to_client: Faults | None = None,
+        to_server: Impairments | None = None,
+        to_client: Impairments | None = None,
     ) -> UdpRelay:
         """
         Listen on a free port of ``listen_ip`` for what goes to ``server``.
@@ -119,7 +119,7 @@ class UdpRelay:
         except OSError:
             listener.close()
             raise
-        return cls(listener, server, seed, to_server or Faults(), to_client or Faults())
+        return cls(listener, server, seed, to_server or Impairments(), to_client or Impairments())
 
     async def stop(self) -> None:
         """Stop; what is still on its way is lost. Safe to repeat."""
@@ -179,7 +179,7 @@ class UdpRelay:
 class _Way:
     """One direction: what becomes of each datagram."""
 
-    def __init__(self, faults: Faults, chance: Callable[[], float]) -> None:
+    def __init__(self, faults: Impairments, chance: Callable[[], float]) -> None:
         self._faults = faults
         self._chance = chance
         self._underway = 0

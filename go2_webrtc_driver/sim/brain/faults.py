@@ -8,7 +8,7 @@ LOW_BATTERY = (600, 8)  # "Low battery software protection": unitree_webrtc_conn
 
 
 @dataclass(frozen=True)
-class Fault:
+class ReportedFault:
     """
     Something that is wrong with the robot.
 

@@ -24,7 +24,7 @@ from ...peer import BAD_DESCRIPTION, ice_agents
 from ...protocol import messages
 from ...protocol.messages import Message, build_message
 from ...protocol.topics import MessageType, Topic
-from ..brain.faults import Fault
+from ..brain.faults import ReportedFault
 from ..brain.reply import Reply
 from ..options import Options
 from . import streams
@@ -167,7 +167,7 @@ class Client:
         self.subscriptions.clear()
         self._probe = None
 
-    def tell(self, kind: MessageType, fault: Fault) -> None:
+    def tell(self, kind: MessageType, fault: ReportedFault) -> None:
         """Tell a valid client of a fault; another will get the list when it is."""
         if self._valid:
             self.send(build_message(kind, data=fault.as_json()))

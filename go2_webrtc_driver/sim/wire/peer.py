@@ -25,7 +25,7 @@ from ...protocol.offer_answer import Answer
 from ...protocol.topics import MessageType, Status, Topic
 from ..brain import faults
 from ..brain.apis import Services
-from ..brain.faults import Fault
+from ..brain.faults import ReportedFault
 from ..brain.reply import Reply
 from ..brain.robot import Robot
 from ..options import Options
@@ -72,7 +72,7 @@ class SimulatedGo2:
         """Make the robot; :meth:`start` puts it on the network."""
         self.robot = Robot(time.monotonic(), options.posture, options.mode, options.battery)
         self.services = Services(self.robot)
-        self.faults: list[Fault] = []
+        self.faults: list[ReportedFault] = []
         self.muted = False
         self.camera_frozen = False
         self.validates = options.validates
@@ -131,7 +131,7 @@ class SimulatedGo2:
     def add_fault(self, source: int, code: int) -> None:
         """Have a fault from now on, and tell the client; having it already changes nothing."""
         if not any(each.is_(source, code) for each in self.faults):
-            fault = Fault(int(self.clock()), source, code)
+            fault = ReportedFault(int(self.clock()), source, code)
             self.faults.append(fault)
             self._tell(MessageType.FAULT_ADDED, fault)
 
@@ -225,7 +225,7 @@ class SimulatedGo2:
         """Of the lamp, 0 to 10."""
         return self.robot.brightness
 
-    def _tell(self, kind: MessageType, fault: Fault) -> None:
+    def _tell(self, kind: MessageType, fault: ReportedFault) -> None:
         if self.client is not None:
             self.client.tell(kind, fault)
 
