@@ -112,11 +112,11 @@ class Stage:
 
     def moved_after(self, since) -> float:
         """Return when the robot last moved, after ``since`` [s, monotonic]; 0: it did not."""
-        return max((at - since for at, v in self._samples if at > since and v > ZERO), default=0.0)
+        return max((at - since for at, v in list(self._samples) if at > since and v > ZERO), default=0.0)
 
     def stood_after(self, since) -> float:
         """Return when the robot first stood, after ``since`` [s, monotonic]."""
-        return min(at - since for at, v in self._samples if at > since and v <= ZERO)
+        return min(at - since for at, v in list(self._samples) if at > since and v <= ZERO)
 
     async def _sample(self) -> None:
         while True:
