@@ -112,7 +112,9 @@ class Stage:
 
     def moved_after(self, since) -> float:
         """Return when the robot last moved, after ``since`` [s, monotonic]; 0: it did not."""
-        return max((at - since for at, v in list(self._samples) if at > since and v > ZERO), default=0.0)
+        return max(
+            (at - since for at, v in list(self._samples) if at > since and v > ZERO), default=0.0
+        )
 
     def stood_after(self, since) -> float:
         """Return when the robot first stood, after ``since`` [s, monotonic]."""
