@@ -34,6 +34,7 @@ class Tasks:
     def __init__(self) -> None:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._running: set[asyncio.Task[Any]] = set()
+        self._cancelled: set[asyncio.Task[Any]] = set()
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run ``work``, until it ends or :meth:`close` is called."""
@@ -44,16 +45,22 @@ class Tasks:
 
     def _on_done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
+        self._cancelled.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and not self.failed.done():
             self.failed.set_exception(error)
             self.failed.exception()  # seen, also where nobody waits for it any more
 
     async def close(self, timeout: float) -> None:
-        """Cancel what runs and wait for its end, ``timeout`` seconds at most; safe to repeat."""
+        """
+        Cancel what runs and wait for its end, ``timeout`` seconds at most.
+
+        Called again it only waits: a second cancellation would break off what cleans up.
+        """
         running = set(self._running)
-        for task in running:
+        for task in running - self._cancelled:
             task.cancel()
+        self._cancelled |= running
         if running:
             _, hanging = await asyncio.wait(running, timeout=timeout)
             for task in hanging:

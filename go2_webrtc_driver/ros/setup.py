@@ -234,9 +234,9 @@ class Setup:
 
     async def _on_loop_end(self, for_good: bool = False) -> None:
         self._is_ending = self._is_ending or for_good
-        session, self._session = self._session, None
-        if session is not None:
-            await session.stop()
+        if (session := self._session) is not None:
+            await session.stop()  # whoever comes second waits for the same end
+            self._session = None
 
     async def _on_loop_do(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Any:
         if self._session is None:

@@ -244,8 +244,7 @@ class Visit:
         self._complaints.warn('dropped a packet (%d so far): %s', self._lasting.dropped, error)
 
     def _note_unreadable(self, topic: str, text: str) -> None:
-        if topic in self._unreadable or len(self._unreadable) < MOST_TOLD:
-            self._unreadable[topic] = text, self._now()
+        self._unreadable[topic] = text, self._now()
 
     @property
     def unreadable(self) -> tuple[str, ...]:

@@ -59,6 +59,36 @@ def test_a_task_that_does_not_end_is_named_and_not_waited_for(caplog):
     asyncio.run(main())
 
 
+def test_a_second_close_waits_and_breaks_off_nothing_that_cleans_up():
+    async def main():
+        tasks, cleaned = Tasks(), []
+
+        async def work():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await asyncio.sleep(0.02)
+                cleaned.append('up')
+
+        tasks.start(work())
+        await asyncio.sleep(0)
+        await asyncio.gather(tasks.close(1.0), tasks.close(1.0))
+        assert cleaned == ['up']
+
+    asyncio.run(main())
+
+
+def test_a_session_that_is_stopped_twice_at_once_leaves_the_robot_stopped_and_confirmed():
+    async def main():
+        rig = Rig([packet(1)])
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        await asyncio.gather(rig.session.stop(), rig.session.stop())
+        assert rig.links[0].told[-1] == 'stop and confirm'
+
+    asyncio.run(main())
+
+
 def test_a_failure_that_nobody_waits_for_is_no_error_in_the_background():
     async def main():
         errors = []
