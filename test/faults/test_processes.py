@@ -106,6 +106,24 @@ def test_a_driver_that_was_frozen_stops_the_robot_before_anything_else(user, rob
         walk(user)
 
 
+def test_what_was_commanded_while_the_driver_was_frozen_is_not_carried_out_later(user, robot):
+    """The operator has let go meanwhile; 4 of 6 walked, up to 2.9 s after it went on."""
+    with driver(user, robot.ip, 'silence_timeout:=9.0', 'command_timeout:=2.0') as started:
+        activate(user)
+        walk(user)
+        started.send_signal(signal.SIGSTOP)
+        pass_time(user, 2.0)
+        assert robot.speed == 0.0  # by its own expiry
+        time.sleep(1.0)  # he has let go
+        before = len(robot.requests)
+        started.send_signal(signal.SIGCONT)
+        wait_until(lambda: len(robot.requests) > before)
+        user.spin(2.0)
+        moves = [each for each in told(robot)[before:] if each[0] == SportApi.MOVE]
+        assert set(moves) == {ZERO}
+        walk(user)
+
+
 def clock(user):
     """Publish a simulation's clock; returns what sets it [s]."""
     publisher = user.create_publisher(Clock, '/clock', 10)
