@@ -118,7 +118,8 @@ def test_what_was_commanded_while_the_driver_was_frozen_is_not_carried_out_later
         before = len(robot.requests)
         started.send_signal(signal.SIGCONT)
         wait_until(lambda: len(robot.requests) > before)
-        user.spin(2.0)
+        end = time.monotonic() + 2.0
+        user.until(lambda: time.monotonic() > end)
         moves = [each for each in told(robot)[before:] if each[0] == SportApi.MOVE]
         assert set(moves) == {ZERO}
         walk(user)
