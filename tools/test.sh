@@ -8,7 +8,7 @@ readonly NO_TESTS=5
 
 python -m pytest -q -rs -m shared -n 2 --dist loadfile "$@"
 shared=$?
-[[ $shared -eq 0 || $shared -eq $NO_TESTS ]] || exit "$shared"
 python -m pytest -q -rs -m 'not shared' "$@"
 others=$?
+[[ $shared -eq 0 || $shared -eq $NO_TESTS ]] || exit "$shared"
 [[ $others -eq $NO_TESTS && $shared -eq 0 ]] || exit "$others"

@@ -124,31 +124,31 @@ def _cloud_options(given: argparse.Namespace) -> CloudOptions | None:
 
 
 async def _run(options: Options, cloud_options: CloudOptions | None) -> None:
-    go2 = SimulatedGo2(options)
+    go2, ended = SimulatedGo2(options), _set_by_signals()
     if cloud_options is None:
-        await serve(go2, _signal)
+        await serve(go2, ended.wait)
         return
     cloud = SimulatedCloud(cloud_options)
     cloud.robots[options.serial_number] = go2
-    await serve(go2, partial(_serve_cloud, cloud))
+    await serve(go2, partial(_serve_cloud, cloud, ended))
 
 
-async def _serve_cloud(cloud: SimulatedCloud) -> None:
+async def _serve_cloud(cloud: SimulatedCloud, ended: asyncio.Event) -> None:
     await cloud.start()
     logger.info('simulated cloud listens on %s', cloud.url)
     try:
-        await _signal()
+        await ended.wait()
     finally:
         await cloud.stop()
 
 
-async def _signal() -> None:
-    """Return at the first SIGINT or SIGTERM."""
+def _set_by_signals() -> asyncio.Event:
+    """Return what the first SIGINT or SIGTERM sets, from now on."""
     arrived = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, arrived.set)
-    await arrived.wait()
+    return arrived
 
 
 if __name__ == '__main__':

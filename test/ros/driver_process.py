@@ -8,9 +8,11 @@ from geometry_msgs.msg import Twist
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from nav_msgs.msg import Odometry
-from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from support import free_address, process, wait_until
 
 from go2_webrtc_driver.ros.event_loop_thread import EventLoopThread
@@ -28,7 +30,9 @@ class User(Node):
 
     def __init__(self, cmd_vel_type=Twist):
         self.space = f'robot{next(_namespaces)}'
-        super().__init__('user', namespace=self.space)
+        # rclpy 7.1.6 has crashed once while it destroyed the service that this leaves out.
+        without = Parameter('start_type_description_service', value=False)
+        super().__init__('user', namespace=self.space, parameter_overrides=[without])
         self.odometry = []
         self.create_subscription(Odometry, 'odom', self.odometry.append, 10)
         self.cmd_vel = self.create_publisher(cmd_vel_type, 'cmd_vel', 10)
@@ -135,5 +139,5 @@ def value_of(value):
 
 
 def set_parameter(user, name, value):
-    request = SetParameters.Request(parameters=[Parameter(name=name, value=value_of(value))])
+    request = SetParameters.Request(parameters=[ParameterMessage(name=name, value=value_of(value))])
     return user.call(SetParameters, 'set_parameters', request).results[0]
