@@ -44,6 +44,7 @@ logger = logging.getLogger(__name__)
 CLOSE_TIMEOUT = 2.0  # s
 TASKS_TIMEOUT = 0.5  # s, for our own tasks to end
 STOP_TIMEOUT = 0.5  # s, for the robot to confirm that it stops
+STOP_PERIOD = 0.05  # s, after which what was not acknowledged is sent again
 ENABLE_TIMEOUT = 2.0  # s, for the robot to answer what makes it take velocities
 MOST_QUEUED = 512  # messages; a flood drops the oldest
 
@@ -203,7 +204,11 @@ class Link:
         self.move(STOP)
         for request in self._motion.undo:
             self.send(request)
-        await self.request(commands.STOP_MOVE, STOP_TIMEOUT)
+        confirmed = self._tasks.start(self.request(commands.STOP_MOVE, STOP_TIMEOUT))
+        while not confirmed.done():
+            await asyncio.wait({confirmed}, timeout=STOP_PERIOD)
+            self._channel.send_again()
+        confirmed.result()
 
     async def request(self, request: Request, timeout: float) -> Message:
         """

@@ -89,6 +89,7 @@ ACTIONS: tuple[Action, ...] = (
     Action('handstand', NormalApi.HANDSTAND, McfApi.HANDSTAND, {'data': True}, FLIP, True),
 )
 BY_NAME = {action.name: action for action in ACTIONS}
+HALTING = ('stop', 'damp')
 STANDING_UP = ('stand_up', 'recovery_stand')  # what ends the latch of damp
 
 GAITS: dict[str, Action] = {

@@ -17,6 +17,7 @@ from typing import Any
 
 WINDOW, FEWEST = 10.0, 50  # s and messages, over which a smallest difference must be found again
 MOST_PUBLISHERS = 16
+DRIFT = 1e-4  # of two clocks against each other; a night may lie between two Twists
 NANO = 1e-9
 NEVER = float('inf')
 
@@ -40,6 +41,7 @@ class _Smallest:
     here: float = NEVER
     count: int = 0
     since: float = 0.0
+    noted_at: float = 0.0
 
     def note(self, difference: float, now: float) -> float:
         """Take a difference [s] at ``now`` [s]; return how far it is above the smallest."""
@@ -47,6 +49,8 @@ class _Smallest:
             self.before, self.here, self.count = self.here, NEVER, 0
         if not self.count:
             self.since = now
+        drift = DRIFT * (now - self.noted_at) if self.count or self.before < NEVER else 0.0
+        self.here, self.before, self.noted_at = self.here + drift, self.before + drift, now
         self.count += 1
         self.here = min(self.here, difference)
         return difference - min(self.here, self.before)
@@ -71,8 +75,8 @@ class Ages:
         """
         Return how old a message is [s].
 
-        A clock that is set, ours or the publisher's, makes nothing old: the smaller of the ages
-        by our two clocks counts.
+        A clock of ours that is set makes nothing old: the smaller of the ages by our two clocks
+        counts. A publisher's clock that is set back does, for two windows.
 
         Args:
             info: of rclpy, about the message.

@@ -44,7 +44,12 @@ class Exit:
             pass
         end = time.monotonic() + LONGEST
         self.is_wanted = True
-        self.stop_robot()
+        try:
+            self.stop_robot()
+        finally:
+            self._end_at(end)
+
+    def _end_at(self, end: float) -> None:
         time.sleep(max(0.0, end - time.monotonic()))
         hanging = [each.name for each in threading.enumerate() if not each.daemon]
         text = f'the process did not end within {LONGEST:g} s, killing it; running: {hanging}\n'

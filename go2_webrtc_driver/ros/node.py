@@ -8,6 +8,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -163,8 +164,8 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
     def stop(self) -> None:
         """Stop the robot and end a transition that waits for it; no other one follows."""
         self._is_stopping = True
-        if self._setup is not None:
-            self._setup.stop()
+        if (setup := self._setup) is not None:
+            setup.stop()
 
     def close(self) -> None:
         """Stop the robot, join the loop, destroy what configure made; safe to repeat."""
@@ -219,7 +220,12 @@ class Go2Driver(LifecycleNode):  # type: ignore[misc]
 
     def _on_lost(self, reason: str) -> None:
         """Deactivate or shut down, as configured; the session has ended already."""
-        self._transitions.submit(lambda: self._follow_on_link_lost(reason))
+        done = self._transitions.submit(lambda: self._follow_on_link_lost(reason))
+        done.add_done_callback(self._note_failure)
+
+    def _note_failure(self, done: Future[None]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self._on_crash(error)
 
     def _follow_on_link_lost(self, reason: str) -> None:
         self._diagnostics.loss = reason

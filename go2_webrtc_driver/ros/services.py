@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
@@ -109,8 +110,11 @@ class Services:
         done.add_done_callback(self._on_done)
 
     def _on_done(self, done: Future[Message]) -> None:
-        if not done.cancelled() and isinstance(error := done.exception(), Go2Error):
+        error = LinkLost('the link has ended') if done.cancelled() else done.exception()
+        if isinstance(error, Go2Error):
             self._refuse(error)
+        elif error is not None:
+            logger.critical(''.join(traceback.format_exception(error)))
 
     def _refuse(self, error: Go2Error) -> None:
         logger.warning('request: %s', error)

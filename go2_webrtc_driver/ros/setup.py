@@ -190,7 +190,12 @@ class Setup:
 
     def submit(self, work: Callable[[RobotSession], Coroutine[Any, Any, Any]]) -> Future[Any]:
         """Run work of the session; never blocks. The future may end in a Go2Error."""
-        return self._loop.submit(self._on_loop_do(work))
+        try:
+            return self._loop.submit(self._on_loop_do(work))
+        except TimeoutError:  # it comes during a cleanup
+            ended: Future[Any] = Future()
+            ended.set_exception(LinkLost('the driver is not configured'))
+            return ended
 
     def _on_cmd_vel(self, message: Twist | TwistStamped, info: Mapping[str, Any]) -> None:
         """Take a velocity, as old as DDS and its stamp say; a stop of any age is obeyed."""

@@ -66,7 +66,10 @@ class Transitions:
         future: Future[T] = Future()
         self._for_executor.put((future, work))
         self._guard.trigger()
-        return future.result(HOP_TIMEOUT)
+        try:
+            return future.result(HOP_TIMEOUT)
+        finally:
+            future.cancel()  # what was not done in time is not done later
 
     def _run(self) -> None:
         while True:

@@ -80,6 +80,7 @@ class Driving:
         self._stepped_at = self._renewed_at = float('-inf')
         self._looked_at = awake()
         self._is_news = False
+        self._is_moving = False
         self._changed = asyncio.Event()
         self._standing_up: asyncio.Task[None] | None = None
         self._warned_of = ''
@@ -195,8 +196,9 @@ class Driving:
 
     def _note_velocity(self, velocity: Velocity, state: SportModeState) -> None:
         yaw = state.imu.rpy[2] if state.imu is not None else 0.0
-        self._stopping.note(velocity)
-        self._following.see(velocity, (*state.position[:2], yaw), self._now())
+        self._stopping.note(velocity, self._now())
+        if any((*state.position, *(state.velocity or ()), state.yaw_speed)):
+            self._following.see(velocity, (*state.position[:2], yaw), self._now())
 
     async def enable(self) -> None:
         """Make the robot take velocities; tried again and again until it does."""
@@ -222,9 +224,12 @@ class Driving:
     async def _wait_for_the_next_step(self) -> None:
         while (wait := self._next_step_at() - self._now()) > 0.0:
             self._changed.clear()
-            with suppress(asyncio.TimeoutError):
-                async with timeout(wait):
-                    await self._changed.wait()
+            # No timeout: async_timeout of Python 3.10 may take a cancellation for one.
+            timer = asyncio.get_running_loop().call_later(wait, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                timer.cancel()
 
     def _next_step_at(self) -> float:
         repetition = self._stepped_at + 1.0 / self._lasting.config.command_rate
@@ -259,24 +264,39 @@ class Driving:
 
     def _send(self, output: Velocity | NoVelocity, now: float) -> None:
         if isinstance(output, Velocity):
-            self._move(output)
+            self._move(output, now)
         elif output is NoVelocity.EXPIRED:
             self._stop()
         elif self._stopping.is_due(now):
             self._link.stop_again()
 
     def _stop(self) -> None:
+        self._is_moving = False
         self._following.tell(STOP, self._now())
         self._stopping.begin(self._now())
         self._link.stop()
 
-    def _move(self, velocity: Velocity) -> None:
-        self._stopping.end()
-        if velocity == STOP or self._may_walk():
-            self._following.tell(velocity, self._now())
+    def _move(self, velocity: Velocity, now: float) -> None:
+        if velocity == STOP:
+            self._rest(now)
+        elif self._may_walk():
+            self._stopping.end()
+            self._is_moving = True
+            self._following.tell(velocity, now)
             self._link.move(velocity)
         else:
             self._gate.rest()
+            if self._is_moving:
+                self._stop()
+
+    def _rest(self, now: float) -> None:
+        """Send a zero velocity; the first after a motion is a stop, repeated until it is seen."""
+        if self._is_moving:
+            self._stop()
+            return
+        self._link.move(STOP)
+        if self._stopping.is_due(now):
+            self._link.stop_again()
 
     def _may_walk(self) -> bool:
         """Whether the robot is upright; with ``auto_stand``, have it stand up if it is not."""

@@ -10,6 +10,7 @@ LONGEST_STEP = 0.2  # s; a longer pause between two outputs allows no larger ste
 REPEAT_PERIOD = 0.05  # s, between two requests to stop: each shows sooner that one was lost
 PATIENCE = 2.0  # s, for a robot to begin to move
 MOVED = 0.05  # m or rad, beyond the noise of a robot that stands
+ON_ITS_WAY = 0.2  # s, for which what the robot reports may be older than a stop
 REPEAT_TIME = 2.0  # s, after which a stop that the robot does not follow is not repeated any more
 
 
@@ -80,17 +81,22 @@ class Stopping:
     def __init__(self) -> None:
         self._begun_at: float | None = None
         self._told_at = 0.0
+        self._is_seen = False
 
     def begin(self, now: float) -> None:
         """Note that the robot was told to stop at ``now`` [s, monotonic]."""
         self._begun_at = self._told_at = now
+        self._is_seen = False
 
     def end(self) -> None:
         """Repeat it no more: something else is commanded."""
         self._begun_at = None
 
-    def note(self, velocity: Velocity) -> None:
-        """Take what the robot reports of its motion."""
+    def note(self, velocity: Velocity, now: float) -> None:
+        """Take what the robot reports of its motion; just after a stop that may be older."""
+        if self._begun_at is None or now - self._begun_at < ON_ITS_WAY:
+            return
+        self._is_seen = True
         if velocity.is_still:
             self._begun_at = None
 
@@ -106,7 +112,7 @@ class Stopping:
         if self._begun_at is None or now - self._begun_at < REPEAT_TIME:
             return False
         self._begun_at = None
-        return True
+        return self._is_seen
 
 
 class Following:
@@ -114,14 +120,14 @@ class Following:
 
     def __init__(self) -> None:
         self._told_at: float | None = None
-        self._seen: tuple[float, ...] = ()
+        self._seen: tuple[float, ...] | None = None
 
     def tell(self, velocity: Velocity, now: float) -> None:
         """Note what the robot is told at ``now`` [s, monotonic]."""
         if velocity.is_still:
             self._told_at = None
         elif self._told_at is None:
-            self._told_at, self._seen = now, ()
+            self._told_at, self._seen = now, None
 
     def see(self, velocity: Velocity, pose: tuple[float, ...], now: float) -> None:
         """
@@ -134,7 +140,7 @@ class Following:
         """
         if self._told_at is None:
             return
-        if not self._seen:
+        if self._seen is None:
             self._seen = pose
         shift = max(abs(a - b) for a, b in zip(pose, self._seen, strict=True))
         if not velocity.is_still or shift > MOVED:
@@ -142,4 +148,5 @@ class Following:
 
     def fails(self, now: float) -> bool:
         """Whether the robot has been told to walk for a while, and has not moved."""
-        return self._told_at is not None and now - self._told_at > PATIENCE
+        is_told = self._told_at is not None and now - self._told_at > PATIENCE
+        return is_told and self._seen is not None

@@ -39,6 +39,8 @@ class Lasting:
         config: limits, rates and timeouts.
         wanted: the sources that somebody wants.
         damped: the robot was told to go limp; velocities are refused until it stands up.
+        halts: how often somebody has asked for stop or damp.
+        damps: how often for damp.
         mode: of the robot's motion service, as it has told last; empty: not yet.
         camera_is_broken: a link was given up for missing pictures, and none has come since.
         links: on which the robot was heard.
@@ -49,6 +51,8 @@ class Lasting:
     config: DriverConfig
     wanted: frozenset[str]
     damped: bool = False
+    halts: int = 0
+    damps: int = 0
     mode: str = ''
     camera_is_broken: bool = False
     links: int = 0

@@ -68,11 +68,14 @@ class SourceWatch:
     def want(self, wanted: Iterable[str], now: float) -> None:
         """Note which sources are asked for from ``now`` [s] on."""
         self._since = {source: self._since.get(source, now) for source in wanted}
+        self._newest = {s: value for s, value in self._newest.items() if s in self._since}
 
     def is_new(self, source: str, value: object, now: float) -> bool:
         """Take a sample, and tell whether there is anything new in it."""
+        if source not in self._since:  # it was on its way when nobody wanted it any more
+            return True
         before, self._newest[source] = self._newest.get(source), value
-        if hasattr(value, 'stamp') and value == before:
+        if getattr(value, 'stamp', 0.0) and value == before:
             return False
         self._since[source] = now
         return True

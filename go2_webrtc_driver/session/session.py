@@ -11,7 +11,7 @@ from typing import Any
 
 from ..config import DriverConfig
 from ..errors import LinkError, LinkLost
-from ..protocol.actions import Action, action_of
+from ..protocol.actions import HALTING, Action, action_of
 from ..protocol.commands import Request
 from ..protocol.messages import Message
 from ..tasks import Tasks
@@ -252,26 +252,33 @@ class RobotSession:
             LinkLost: the robot is away, or does not answer in time.
         """
         self._begin(action)
-        return await self._there.act(action)
+        return await self._there_for(action).act(action)
 
     async def request(self, request: Request, timeout: float) -> Message:
         """Send a request and return the robot's response; raises as :meth:`act`."""
         action = action_of(request)
         if action is not None:
             self._begin(action)
-        return await self._there.request(request, timeout, action)
+        return await self._there_for(action).request(request, timeout, action)
 
     def _begin(self, action: Action) -> None:
         """Note what the robot is about to be told, whether it is there or not."""
-        if action.name == 'damp':
-            self._lasting.damped = True
-            self._tell()
+        self._lasting.halts += action.name in HALTING
+        self._lasting.damps += action.name == 'damp'
+        self._lasting.damped = self._lasting.damped or action.name == 'damp'
         if self._visit is not None:
             self._visit.driving.before(action)
+        self._tell()
 
     def switch_lidar(self, on: bool) -> None:
         """Start or stop the lidar; the robot does not answer this. Raises LinkLost."""
         self._there.switch_lidar(on)
+
+    def _there_for(self, action: Action | None) -> Visit:
+        """The visit for an action: for what halts the robot, one where it was not heard yet."""
+        if self._visit is not None and action is not None and action.name in HALTING:
+            return self._visit
+        return self._there
 
     @property
     def _there(self) -> Visit:

@@ -9,7 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 from ..complaints import Complaints
-from ..errors import CommandRejected, DecodeError, LinkError, LinkLost, LinkUnreachable
+from ..errors import (
+    CommandRejected,
+    DecodeError,
+    InvalidCommand,
+    LinkError,
+    LinkLost,
+    LinkUnreachable,
+)
 from ..protocol import commands
 from ..protocol.actions import ASK_MODE, STANDING_UP, Action, decode_mode
 from ..protocol.commands import Request
@@ -112,10 +119,12 @@ class Visit:
         """Stop the robot first of all."""
         self.connected = False
         self.driving.end()
-        self._on_change()
-        await self._tasks.close(END_TIMEOUT)
-        with suppress(LinkError, CommandRejected, DecodeError):
-            await self._link.stop_and_confirm()
+        try:
+            self._on_change()
+        finally:
+            await self._tasks.close(END_TIMEOUT)
+            with suppress(LinkError, CommandRejected, DecodeError):
+                await self._link.stop_and_confirm()
 
     @property
     def overdue(self) -> dict[str, float]:
@@ -147,16 +156,20 @@ class Visit:
 
     async def act(self, action: Action) -> Message:
         """Let the robot do something and return its response; as :meth:`RobotSession.act`."""
+        halts = self._lasting.halts
         if action.normal != action.mcf:
             await self._ask_mode()
+        if self._lasting.halts != halts:
+            raise InvalidCommand(f'{action.name}: the robot was told to stop meanwhile')
         return await self.request(action.request(self._lasting.mode), action.timeout, action)
 
     async def request(
         self, request: Request, timeout: float, action: Action | None = None
     ) -> Message:
         """Send a request, and note it as done if it is one of the actions; return the response."""
+        damps = self._lasting.damps
         response = await self._link.request(request, timeout)
-        if action is not None and action.name in STANDING_UP:
+        if action is not None and action.name in STANDING_UP and self._lasting.damps == damps:
             self._lasting.damped = False
         self._on_change()
         return response

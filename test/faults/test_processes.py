@@ -166,7 +166,7 @@ def test_a_subscriber_that_hangs_holds_up_nobody_else(user, robot, pictures):
         activate(user)
         slow = subprocess.Popen([sys.executable, '-u', '-c', script], stdout=subprocess.PIPE)
         try:
-            assert slow.stdout.readline() == b'seen\n'
+            assert b'seen\n' in slow.stdout  # after what Fast DDS says of segments
             slow.send_signal(signal.SIGSTOP)
             before = memory_of(started)
             pass_time(user, 4.0)

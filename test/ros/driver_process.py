@@ -1,6 +1,7 @@
 """A driver as a process over real DDS, a node that uses it, and robots for it."""
 
 import contextlib
+import time
 
 import pytest
 import rclpy
@@ -46,10 +47,31 @@ class User(Node):
     def call(self, kind, name, request, timeout=20.0):
         client = self.create_client(kind, f'go2_driver/{name}')
         assert client.wait_for_service(timeout)
+        self._be_met(timeout)
         future = client.call_async(request)
         self.until(future.done, timeout)
         self.destroy_client(client)
         return future.result()
+
+    def _be_met(self, timeout):
+        """
+        Wait until the driver has found the clients of this node.
+
+        An answer to one that it has not found is lost, whatever the client says of the
+        service. It finds them in the order of their making: what may be asked twice shows it.
+        """
+        client = self.create_client(GetState, 'go2_driver/get_state')
+        assert client.wait_for_service(timeout)
+        asked = []
+
+        def ask():
+            asked.append(client.call_async(GetState.Request()))
+            end = time.monotonic() + 1.0
+            while time.monotonic() < end and not any(each.done() for each in asked):
+                self.spin()
+
+        wait_until(lambda: any(each.done() for each in asked), timeout, ask)
+        self.destroy_client(client)
 
     def transition(self, number):
         request = ChangeState.Request(transition=Transition(id=number))
@@ -139,5 +161,7 @@ def value_of(value):
 
 
 def set_parameter(user, name, value):
-    request = SetParameters.Request(parameters=[ParameterMessage(name=name, value=value_of(value))])
+    request = SetParameters.Request(
+        parameters=[ParameterMessage(name=name, value=value_of(value))]
+    )
     return user.call(SetParameters, 'set_parameters', request).results[0]

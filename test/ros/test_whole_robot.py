@@ -597,7 +597,7 @@ def test_a_lying_robot_is_left_lying_with_one_warning(user):
         user.until(lambda: (user.drive(0.5), lies in read_output(started))[1])
         user.odometry.clear()
         user.until(lambda: (user.drive(0.5), len(user.odometry) > 10)[1])
-        assert told(go2) == STOP  # of the new link
+        assert set(told(go2)) == set(STOP)  # of the new link
         assert user.x == 0.0
         assert read_output(started).count(lies) == 1
         assert trigger(user, 'stand_up').success
@@ -611,8 +611,8 @@ def test_with_auto_stand_a_lying_robot_stands_up_and_walks(user):
         activate(user)
         user.until(lambda: user.odometry)
         walk(user)
-        asked = [api for api, _ in told(go2)]
-        assert asked[2:4] == [SportApi.STAND_UP, SportApi.BALANCE_STAND]
+        asked = [api for api, _ in told(go2) if api != SportApi.STOP_MOVE]
+        assert asked[1:3] == [SportApi.STAND_UP, SportApi.BALANCE_STAND]
 
 
 def test_with_auto_stand_a_robot_is_told_to_stand_up_once(user):

@@ -11,7 +11,7 @@ from go2_webrtc_driver.protocol.actions import BY_NAME
 from go2_webrtc_driver.protocol.state import Imu, SportModeState
 from go2_webrtc_driver.session import driving
 from go2_webrtc_driver.session.driving import Driving
-from go2_webrtc_driver.session.gate import REPEAT_PERIOD
+from go2_webrtc_driver.session.gate import ON_ITS_WAY, REPEAT_PERIOD
 from go2_webrtc_driver.session.lasting import Lasting
 from go2_webrtc_driver.tasks import Tasks
 from go2_webrtc_driver.velocity import STOP, Velocity
@@ -22,7 +22,7 @@ SLOW_TICK = replace(CONFIG, command_rate=5.0, command_timeout=0.5, blind_timeout
 
 
 def state(height=0.32, velocity=(0.0, 0.0, 0.0), turn=0.0):
-    return SportModeState(0.0, 100, 0, 0, height, (0.0,) * 3, velocity, turn, IMU)
+    return SportModeState(0.0, 100, 0, 0, height, (0.1, 0.0, 0.0), velocity, turn, IMU)
 
 
 class Bench:
@@ -115,7 +115,7 @@ def test_for_a_moment_after_a_stop_that_nobody_commanded_no_velocity_is_taken_bu
     bench.driving.command(FAST, True)
     assert bench.told() == []
     bench.driving.command(STOP, True)
-    assert bench.told() == [STOP]
+    assert bench.told()[0] == STOP
     bench.after(0.02)
     bench.driving.command(FAST, True)
     assert bench.told() == [FAST]
@@ -150,7 +150,7 @@ def test_a_velocity_that_is_too_old_is_dropped_with_one_warning_and_a_stop_is_ob
         assert FAST not in bench.told()
         bench.after(1.0)
         bench.driving.command(STOP, True, age=3600.0)
-        assert bench.told() == [STOP]
+        assert bench.told()[0] == STOP
 
     scenario()
     assert warned(caplog, 'velocities are dropped: expected one at most 0.5 s old') == 1
@@ -189,6 +189,7 @@ def test_a_stop_is_repeated_while_the_robot_reports_any_motion(moving):
     def scenario(bench):
         bench.driving.halt()
         bench.told()
+        bench.after(ON_ITS_WAY)
         for _ in range(3):
             bench.driving.note(state(**moving))
             bench.after(1.01 * REPEAT_PERIOD)
@@ -200,6 +201,29 @@ def test_a_stop_is_repeated_while_the_robot_reports_any_motion(moving):
         assert bench.told() == []
 
     scenario()
+
+
+@on_a_bench
+def test_a_zero_velocity_after_a_motion_is_a_stop_and_is_repeated_until_it_is_seen(bench):
+    bench.driving.command(FAST, True)
+    bench.driving.command(STOP, True)
+    assert bench.told() == [FAST, 'stop']
+    bench.after(1.01 * REPEAT_PERIOD)
+    bench.driving.command(STOP, True)
+    assert bench.told() == [STOP, 'stop again']
+    bench.after(ON_ITS_WAY)
+    bench.driving.note(state())
+    bench.driving.command(STOP, True)
+    assert bench.told() == [STOP]
+
+
+@on_a_bench
+def test_a_robot_that_lies_down_on_its_way_is_stopped_though_it_is_told_to_walk(bench):
+    bench.driving.command(FAST, True)
+    bench.driving.note(state(height=0.08))
+    bench.after(0.1)
+    bench.driving.command(FAST, True)
+    assert bench.told() == [FAST, 'stop']
 
 
 @on_a_bench

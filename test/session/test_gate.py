@@ -2,6 +2,7 @@ import pytest
 
 from go2_webrtc_driver.errors import InvalidCommand
 from go2_webrtc_driver.session.gate import (
+    ON_ITS_WAY,
     REPEAT_PERIOD,
     REPEAT_TIME,
     NoVelocity,
@@ -105,17 +106,32 @@ def test_a_stop_is_repeated_until_the_robot_says_that_it_stands():
     stopping.begin(0.0)
     halves = (n * REPEAT_PERIOD / 2 for n in range(1, 5))
     assert [stopping.is_due(now) for now in halves] == [False, True, False, True]
-    stopping.note(Velocity(0.3))
+    stopping.note(Velocity(0.3), 0.6)
     assert stopping.is_due(0.7)
-    stopping.note(Velocity(0.01))
+    stopping.note(Velocity(0.01), 0.8)
     assert not stopping.is_due(5.0)
     assert not stopping.has_failed(5.0)
+
+
+def test_what_was_on_its_way_when_the_robot_was_told_to_stop_does_not_show_that_it_stands():
+    stopping = Stopping()
+    stopping.begin(1.0)
+    stopping.note(STOP, 1.0 + 0.5 * ON_ITS_WAY)
+    assert stopping.is_due(1.0 + ON_ITS_WAY)
 
 
 def test_a_stop_that_is_not_followed_is_given_up_once():
     stopping = Stopping()
     stopping.begin(0.0)
+    stopping.note(Velocity(0.3), 1.0)
     assert not stopping.has_failed(REPEAT_TIME - 0.1)
     assert stopping.has_failed(REPEAT_TIME)
     assert not stopping.has_failed(REPEAT_TIME + 1.0)
+    assert not stopping.is_due(REPEAT_TIME + 1.0)
+
+
+def test_a_robot_that_tells_nothing_of_its_motion_is_not_said_to_move_after_a_stop():
+    stopping = Stopping()
+    stopping.begin(0.0)
+    assert not stopping.has_failed(REPEAT_TIME)
     assert not stopping.is_due(REPEAT_TIME + 1.0)

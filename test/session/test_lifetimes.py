@@ -8,7 +8,13 @@ from types import SimpleNamespace
 import pytest
 from rig import CONFIG, A, Rig, packet
 
-from go2_webrtc_driver.errors import CommandRejected, DecodeError, LinkLost, LinkUnreachable
+from go2_webrtc_driver.errors import (
+    CommandRejected,
+    DecodeError,
+    InvalidCommand,
+    LinkLost,
+    LinkUnreachable,
+)
 from go2_webrtc_driver.protocol import commands
 from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
 from go2_webrtc_driver.protocol.messages import Message
@@ -399,6 +405,74 @@ def test_a_flood_of_settings_sends_the_newest_of_each_and_no_other():
         answer.set()
         await rig.wait_for(lambda: commands.set_volume(10) in link.asked)
         assert len([each for each in link.asked if each.api_id == VuiApi.SET_VOLUME]) <= 3
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def held(link, request_of):
+    """Let the link answer one request only when it is told to."""
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+    answer = link.request
+
+    async def request(request, timeout):
+        if request.api_id == request_of:
+            asked.set()
+            await goes_on.wait()
+        return await answer(request, timeout)
+
+    link.request = request
+    return asked, goes_on
+
+
+def test_an_action_that_waits_for_its_number_is_not_begun_after_a_stop():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        asked, goes_on = held(link, ASK_MODE.api_id)
+        flip = asyncio.ensure_future(rig.session.act(BY_NAME['left_flip']))
+        await asked.wait()
+        await rig.session.act(BY_NAME['stop'])
+        goes_on.set()
+        with pytest.raises(InvalidCommand, match='told to stop meanwhile'):
+            await flip
+        numbers = {BY_NAME['left_flip'].normal, BY_NAME['left_flip'].mcf}
+        assert not numbers & {request.api_id for request in link.asked}
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+def test_an_answer_to_an_older_stand_up_does_not_end_the_latch_of_a_newer_damp():
+    async def main():
+        rig = Rig([packet(1)])
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: rig.connected)
+        asked, goes_on = held(link, BY_NAME['stand_up'].mcf)
+        standing_up = asyncio.ensure_future(rig.session.act(BY_NAME['stand_up']))
+        await asked.wait()
+        await rig.session.act(BY_NAME['damp'])
+        goes_on.set()
+        await standing_up
+        assert rig.status.damped
+        await rig.session.stop()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize('name', ['stop', 'damp'])
+def test_what_halts_the_robot_is_sent_on_a_link_where_it_was_not_heard_yet(name):
+    async def main():
+        rig = Rig([])
+        link = rig.links[0]
+        await rig.session.start()
+        await rig.wait_for(lambda: link.told)
+        assert not rig.connected
+        await rig.session.act(BY_NAME[name])
+        assert link.asked[-1] == BY_NAME[name].request('')
         await rig.session.stop()
 
     asyncio.run(main())

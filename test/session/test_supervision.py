@@ -218,6 +218,7 @@ def walking(speed):
 
 def test_a_stop_is_repeated_until_the_robot_reports_that_it_stands(monkeypatch):
     monkeypatch.setattr('go2_webrtc_driver.session.gate.REPEAT_PERIOD', 0.01)
+    monkeypatch.setattr('go2_webrtc_driver.session.gate.ON_ITS_WAY', 0.0)
 
     async def scenario(rig, link):
         rig.session.command(FAST)
@@ -236,6 +237,7 @@ def test_a_stop_is_repeated_until_the_robot_reports_that_it_stands(monkeypatch):
 
 def test_a_robot_that_does_not_stop_is_warned_of_once(monkeypatch, caplog):
     monkeypatch.setattr('go2_webrtc_driver.session.gate.REPEAT_TIME', 0.1)
+    monkeypatch.setattr('go2_webrtc_driver.session.gate.ON_ITS_WAY', 0.0)
 
     async def scenario(rig, link):
         rig.session.command(FAST)
