@@ -65,6 +65,7 @@ WARM_UP = 10  # cycles, or faults, before memory is compared
 MOST_GROWTH = 1.05
 RATIO = 1.5  # of a recovery to a fresh connect
 STOP_LIMIT = 0.2  # s, from a signal or request until the robot is told
+LOOK_PERIOD = 0.2  # s, before each look
 LOOKS = 5
 QUIET = 3.0  # s, for what is over to be gone before it is counted
 COUNTED = ('threads', 'tasks', 'file descriptors')
@@ -78,10 +79,11 @@ def environment():
 def counts(driver, wait=lambda seconds: time.sleep(seconds)):
     """Ask the driver what it holds, after a quiet time; some tasks last for a moment only."""
     wait(QUIET)
-    return min((_counts(driver) for _ in range(LOOKS)), key=lambda held: size(held['tasks']))
+    return min((_counts(driver, wait) for _ in range(LOOKS)), key=lambda held: size(held['tasks']))
 
 
-def _counts(driver):
+def _counts(driver, wait):
+    wait(LOOK_PERIOD)
     seen = read_output(driver).count(counted_driver.MARK)
     driver.send_signal(signal.SIGUSR1)
     wait_until(lambda: read_output(driver).count(counted_driver.MARK) > seen)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from ..complaints import Complaints
 from ..config import DriverConfig
 from ..errors import CommandRejected, DecodeError, LinkError, LinkLost
-from ..protocol.actions import BY_NAME, Action
+from ..protocol.actions import BY_NAME, HALTING, Action
 from ..protocol.state import SportModeState
 from ..tasks import Tasks, timeout
 from ..velocity import STOP, Velocity
@@ -144,10 +144,10 @@ class Driving:
 
     def before(self, action: Action) -> None:
         """Note what the robot is about to be told; a stop ends the stream of velocities first."""
-        if action.name in ('damp', 'stop'):
+        if action.name in HALTING:
             self.halt()
-        if action.name == 'damp':
-            self._stopping.end()  # a robot that falls moves, and is not to be told anything more
+        if action.name != 'stop':
+            self._stopping.end()  # StopMove would break it off; and what falls is told no more
 
     def halt(self, hold: float = -1.0) -> None:
         """

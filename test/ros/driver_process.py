@@ -45,12 +45,20 @@ class User(Node):
         wait_until(condition, timeout, self.spin)
 
     def call(self, kind, name, request, timeout=20.0):
+        client = self.client(kind, name, timeout)
+        response = self.answer(client, request, timeout)
+        self.destroy_client(client)
+        return response
+
+    def client(self, kind, name, timeout=20.0):
         client = self.create_client(kind, f'go2_driver/{name}')
         assert client.wait_for_service(timeout)
         self._be_met(timeout)
+        return client
+
+    def answer(self, client, request, timeout=20.0):
         future = client.call_async(request)
         self.until(future.done, timeout)
-        self.destroy_client(client)
         return future.result()
 
     def _be_met(self, timeout):

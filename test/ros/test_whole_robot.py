@@ -283,8 +283,9 @@ def test_an_action_succeeds_or_fails_as_the_robot_says(user, robot):
         assert str(int(Status.SPORT_ERROR)) in lying.message
         assert trigger(user, 'stand_up').success
         assert robot.robot.posture is LOCKED
+        stretch = user.client(Trigger, 'stretch')
         assert trigger(user, 'hello').success
-        busy = trigger(user, 'stretch')
+        busy = user.answer(stretch, Trigger.Request())
         assert not busy.success
         assert str(int(Status.SPORT_ERROR)) in busy.message
         assert trigger(user, 'stop').success

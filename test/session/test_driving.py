@@ -237,6 +237,16 @@ def test_a_robot_that_goes_limp_is_stopped_and_then_told_nothing_more(bench):
 
 
 @on_a_bench
+def test_what_the_robot_is_asked_to_do_after_a_stop_is_not_broken_off_by_a_repetition(bench):
+    bench.driving.before(BY_NAME['stop'])
+    bench.driving.before(BY_NAME['hello'])
+    assert bench.told() == ['stop']
+    bench.after(1.01 * REPEAT_PERIOD)
+    bench.driving.step()
+    assert bench.told() == []
+
+
+@on_a_bench
 def test_each_stop_that_a_person_asks_for_is_sent_at_once(bench):
     for _ in range(3):
         bench.driving.before(BY_NAME['stop'])
