@@ -146,8 +146,10 @@ class Driving:
         """Note what the robot is about to be told; a stop ends the stream of velocities first."""
         if action.name in HALTING:
             self.halt()
-        if action.name != 'stop':
-            self._stopping.end()  # StopMove would break it off; and what falls is told no more
+
+    def give_way(self) -> None:
+        """End the repetition of a stop, which would break off what is asked for now."""
+        self._stopping.end()
 
     def halt(self, hold: float = -1.0) -> None:
         """

@@ -168,6 +168,8 @@ class Visit:
     ) -> Message:
         """Send a request, and note it as done if it is one of the actions; return the response."""
         damps = self._lasting.damps
+        if action is not None and action.name != 'stop':
+            self.driving.give_way()
         response = await self._link.request(request, timeout)
         if action is not None and action.name in STANDING_UP and self._lasting.damps == damps:
             self._lasting.damped = False

@@ -227,26 +227,6 @@ def test_a_robot_that_lies_down_on_its_way_is_stopped_though_it_is_told_to_walk(
 
 
 @on_a_bench
-def test_a_robot_that_goes_limp_is_stopped_and_then_told_nothing_more(bench):
-    bench.driving.before(BY_NAME['damp'])
-    assert bench.told() == ['stop']
-    bench.driving.note(state(velocity=(0.3, 0.0, 0.0)))  # it falls
-    bench.after(1.01 * REPEAT_PERIOD)
-    bench.driving.step()
-    assert bench.told() == []
-
-
-@on_a_bench
-def test_what_the_robot_is_asked_to_do_after_a_stop_is_not_broken_off_by_a_repetition(bench):
-    bench.driving.before(BY_NAME['stop'])
-    bench.driving.before(BY_NAME['hello'])
-    assert bench.told() == ['stop']
-    bench.after(1.01 * REPEAT_PERIOD)
-    bench.driving.step()
-    assert bench.told() == []
-
-
-@on_a_bench
 def test_each_stop_that_a_person_asks_for_is_sent_at_once(bench):
     for _ in range(3):
         bench.driving.before(BY_NAME['stop'])

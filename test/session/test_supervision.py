@@ -10,12 +10,18 @@ import pytest
 from rig import CONFIG, A, Rig, packet
 from support import warned
 
-from go2_webrtc_driver.errors import LinkBusy, LinkLost, LinkRefused, LinkUnreachable
-from go2_webrtc_driver.protocol.actions import BY_NAME
+from go2_webrtc_driver.errors import (
+    InvalidCommand,
+    LinkBusy,
+    LinkLost,
+    LinkRefused,
+    LinkUnreachable,
+)
+from go2_webrtc_driver.protocol.actions import ASK_MODE, BY_NAME
 from go2_webrtc_driver.protocol.messages import Message
 from go2_webrtc_driver.protocol.state import Imu, SportModeState
 from go2_webrtc_driver.protocol.topics import MessageType
-from go2_webrtc_driver.session import driving, liveness, reconnect
+from go2_webrtc_driver.session import driving, gate, liveness, reconnect
 from go2_webrtc_driver.velocity import STOP, Velocity
 
 pytestmark = pytest.mark.usefixtures('no_waiting')
@@ -246,6 +252,32 @@ def test_a_robot_that_does_not_stop_is_warned_of_once(monkeypatch, caplog):
         await asyncio.sleep(0.1)
         assert link.told.count('stop again') == sent
         assert warned(caplog, 'the robot still reports motion') == 1
+
+    run_talking(scenario, walking(0.4), then=lambda: walking(0.4))
+
+
+@pytest.mark.parametrize('name', ['hello', 'damp'])
+def test_what_the_robot_is_asked_to_do_is_not_broken_off_by_repeating_an_older_stop(name):
+    """Nor is a robot that falls, and moves while it does, told anything more."""
+
+    async def scenario(rig, link):
+        await rig.session.act(BY_NAME['stop'])
+        await rig.session.act(BY_NAME[name])
+        told = link.told.count('stop again')
+        await asyncio.sleep(4 * gate.REPEAT_PERIOD)
+        assert link.told.count('stop again') == told
+
+    run_talking(scenario, walking(0.4), then=lambda: walking(0.4))
+
+
+def test_an_action_that_is_refused_before_it_is_sent_does_not_end_the_repetition_of_a_stop():
+    async def scenario(rig, link):
+        await rig.session.act(BY_NAME['stop'])
+        link.answers[ASK_MODE.api_id] = {'data': '{"form": "0", "name": "mcf"}'}
+        with pytest.raises(InvalidCommand, match='does not have it'):
+            await rig.session.act(BY_NAME['wallow'])
+        told = link.told.count('stop again')
+        await rig.wait_for(lambda: link.told.count('stop again') > told)
 
     run_talking(scenario, walking(0.4), then=lambda: walking(0.4))
 
