@@ -6,6 +6,7 @@ import logging
 import select
 import time
 from contextlib import suppress
+from copy import copy
 from logging.handlers import QueueHandler, QueueListener
 from queue import Full, Queue
 from typing import Any
@@ -46,6 +47,12 @@ class _ToRclpy(logging.Handler):
             self._logger.info(text)
         else:
             self._logger.debug(text)
+
+
+def _text(record: logging.LogRecord) -> str:
+    """Return a record's message; what it has of others may not begin a line of its own."""
+    text = record.getMessage()
+    return text.replace('\n', r'\n') if record.args else text
 
 
 def _printable(text: str) -> str:
@@ -110,6 +117,8 @@ class LogBridge(QueueHandler):
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """Make a record ready for another thread, whatever is wrong with it."""
         try:
+            record = copy(record)
+            record.msg, record.args = _text(record), None
             prepared: logging.LogRecord = super().prepare(record)
         except Exception as error:  # noqa: BLE001 - a log that drops what went wrong lies
             where = f'{record.pathname}:{record.lineno}'

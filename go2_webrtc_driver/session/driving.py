@@ -24,6 +24,7 @@ from .robot_link import RobotLink
 logger = logging.getLogger(__name__)
 
 STAND_UP_TIMEOUT = 5.0  # s, for the body to rise; others wait 3 s without looking
+STAND_UP_PAUSE = 1.0  # s, before a robot that refused is asked again
 LYING_HEIGHT = 0.2  # m of body_height; 0.32 recorded of a standing robot, less is a guess
 HOLD_TIME = 0.5  # s, without a velocity after a stop that nobody commanded, or on a new link
 LONGEST_STANDSTILL = 0.5  # s, of this process, after which what is commanded is too old
@@ -122,9 +123,10 @@ class Driving:
 
     def _take(self, velocity: Velocity, age: float) -> None:
         now = self._now()
+        is_a_stop = velocity == STOP and (self._is_moving or self._gate.target != STOP)
         self._gate.command(velocity, now if velocity == STOP else now - age)
         self._is_news = True
-        if velocity != STOP and now - self._renewed_at < SHORTEST_PAUSE:
+        if not is_a_stop and now - self._renewed_at < SHORTEST_PAUSE:
             self._changed.set()
             return
         with suppress(LinkLost):  # the link's end is seen elsewhere
@@ -148,8 +150,11 @@ class Driving:
             self.halt()
 
     def give_way(self) -> None:
-        """End the repetition of a stop, which would break off what is asked for now."""
+        """Say no more of our own accord that would break off what the robot is asked for now."""
         self._stopping.end()
+        self._cancel_stand_up()
+        if self._gate.target == STOP:
+            self._gate.clear()
 
     def halt(self, hold: float = -1.0) -> None:
         """
@@ -159,11 +164,15 @@ class Driving:
             hold: how long [s]; ``HOLD_TIME`` by default.
         """
         self._gate.clear()
-        self._held_until = self._now() + (HOLD_TIME if hold < 0.0 else hold)
-        if self._standing_up is not None:
-            self._standing_up.cancel()
+        until = self._now() + (HOLD_TIME if hold < 0.0 else hold)
+        self._held_until = max(self._held_until, until)
+        self._cancel_stand_up()
         with suppress(LinkLost):
             self._stop()
+
+    def _cancel_stand_up(self) -> None:
+        if self._standing_up is not None:
+            self._standing_up.cancel()
 
     def end(self) -> None:
         """Stop the robot as far as the link still goes; nothing but a stop is taken any more."""
@@ -267,7 +276,7 @@ class Driving:
     def _send(self, output: Velocity | NoVelocity, now: float) -> None:
         if isinstance(output, Velocity):
             self._move(output, now)
-        elif output is NoVelocity.EXPIRED:
+        elif output is NoVelocity.EXPIRED and self._is_moving:
             self._stop()
         elif self._stopping.is_due(now):
             self._link.stop_again()
@@ -310,6 +319,7 @@ class Driving:
             self._complaints.warn('the robot is lying down: call stand_up, or set auto_stand')
         else:
             logger.info('the robot is lying down: standing it up')
+            self._stopping.end()
             self._standing_up = self._tasks.start(self._stand_up())
         return False
 
@@ -322,9 +332,10 @@ class Driving:
                 await self._upright.wait()
             await self._link.request(balance.request(''), balance.timeout)
         except asyncio.TimeoutError:
-            logger.warning('the robot did not get up within %g s', STAND_UP_TIMEOUT)
+            self._complaints.warn('the robot did not get up within %g s', STAND_UP_TIMEOUT)
         except (LinkError, CommandRejected, DecodeError) as error:
-            logger.warning('the robot does not stand up: %s', error)
+            self._complaints.warn('the robot does not stand up: %s', error)
+            await asyncio.sleep(STAND_UP_PAUSE)
 
 
 def velocity_limit(config: DriverConfig) -> Velocity:

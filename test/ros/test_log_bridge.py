@@ -37,9 +37,9 @@ def test_a_line_that_cannot_be_shown_does_not_end_the_log(lines):
 
 
 def test_what_moves_a_cursor_or_looks_like_a_line_of_another_is_shown_as_it_is_spelt(lines):
-    logging.getLogger('go2_webrtc_driver.test').error('clear %s', '\x1b[2J\r')
+    logging.getLogger('go2_webrtc_driver.test').error('clear %s', '\x1b[2J\r\n[FATAL]')
     wait_until(lambda: lines)
-    assert lines == [r'clear \x1b[2J\r']
+    assert lines == [r'clear \x1b[2J\r\n[FATAL]']
 
 
 def test_a_library_that_warns_of_each_packet_is_heard_once(lines):

@@ -255,6 +255,24 @@ def test_pictures_that_do_not_come_are_a_warning():
     assert 'no picture for 3.2 s' in status.message
 
 
+@pytest.mark.parametrize(
+    ('trouble', 'text'),
+    [
+        ({'overdue': {'rt/b': 2.0, 'rt/a': 7.25}}, 'not received: rt/a for 7.2 s, rt/b for 2.0 s'),
+        ({'unreadable': ('rt/x: expected a number',)}, 'decoded: rt/x: expected a number'),
+    ],
+)
+def test_a_topic_that_does_not_come_or_cannot_be_decoded_is_a_warning(trouble, text):
+    status = told(replace(HERE, **trouble))['streams']
+    assert status.level == DiagnosticStatus.WARN
+    assert status.message.endswith(text)
+
+
+def test_a_robot_that_stands_although_it_is_told_to_walk_is_a_warning():
+    status = told(replace(HERE, standstill='it has not moved'))['connection']
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, 'it has not moved')
+
+
 def test_an_owner_that_is_stuck_and_a_robot_that_takes_no_velocities_are_errors():
     status = told(replace(HERE, owner_is_stuck=True))['connection']
     assert (status.level, status.message) == (DiagnosticStatus.ERROR, STUCK)
@@ -303,6 +321,14 @@ def test_a_bad_raw_request_is_refused(text, why):
 def test_a_velocity_cannot_be_smuggled_past_its_limits(topic, number):
     with pytest.raises(InvalidCommand, match='cmd_vel'):
         parse_request(json.dumps({'topic': topic, 'api_id': number}))
+
+
+@pytest.mark.parametrize('topic', ['rt/api/bashrunner/request', 'rt/api/motion_switcher/request'])
+def test_a_request_to_the_robots_own_system_has_to_be_allowed(topic):
+    text = json.dumps({'topic': topic, 'api_id': 1001})
+    with pytest.raises(InvalidCommand, match='allow_system_requests'):
+        parse_request(text)
+    assert parse_request(text, allow_system=True).topic == topic
 
 
 def test_the_bridge_to_the_nodes_log_leaves_no_trace():

@@ -26,6 +26,7 @@ from driver_process import (
     user,
     walk,
 )
+from geometry_msgs.msg import Twist, TwistStamped
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import TransitionCallbackReturn
@@ -106,6 +107,7 @@ def test_the_state_and_the_parameters_are_told_while_a_transition_waits_for_the_
         activating = client.call_async(ChangeState.Request(transition=Transition(id=ACTIVATE)))
         wait_until(lambda: 'waiting for' in read_output(started), step=user.spin)
         assert user.state() == State.TRANSITION_STATE_ACTIVATING
+        assert set_parameter(user, 'max_linear_x', 0.5).successful
         assert not activating.done()
 
 
@@ -187,16 +189,26 @@ def test_a_shutdown_of_a_walking_robot_stops_it_first(user, robot):
         assert is_stopped_after_walking(robot)
 
 
-def test_a_twist_at_a_driver_that_listens_for_stamped_ones_is_told_in_log_and_diagnostics(user):
-    said = []
+@pytest.mark.parametrize(
+    ('listens_for', 'expected', 'sent'),
+    [('twist_stamped', 'TwistStamped', Twist), ('twist', 'Twist', TwistStamped)],
+)
+def test_a_velocity_of_the_other_type_is_told_in_log_and_diagnostics(
+    context, listens_for, expected, sent
+):
+    user, said = User(sent), []
     user.create_subscription(DiagnosticArray, '/diagnostics', said.append, 10)
-    with driver(user, '127.0.0.1', 'cmd_vel_type:=twist_stamped') as started:
+    with driver(user, '127.0.0.1', f'cmd_vel_type:={listens_for}') as started:
         assert user.transition(CONFIGURE)
-        told_once = 'expected TwistStamped, but Twist is published there'
-        user.until(lambda: (user.drive(0.1), told_once in read_output(started))[1])
-        user.until(lambda: told_once in str(said[-1:]))
+        told_once = f'expected {expected}, but {sent.__name__} is published there'
+        wait_for = lambda where: user.until(  # noqa: E731
+            lambda: (user.cmd_vel.publish(sent()), told_once in where())[1]
+        )
+        wait_for(lambda: read_output(started))
+        wait_for(lambda: str(said[-1:]))
         user.spin(0.5)
         assert read_output(started).count(told_once) == 1
+    user.destroy_node()
 
 
 def test_a_velocity_waits_in_a_queue_of_one(context):
@@ -227,4 +239,8 @@ def test_a_clock_that_never_comes_is_told_once(user, robot_ip):
     with driver(user, robot_ip, 'use_sim_time:=true') as started:
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
-        wait_for_output(started, 'use_sim_time is set, but nothing comes')
+        told_once = 'use_sim_time is set, but nothing comes'
+        wait_for_output(started, told_once)
+        asked = len(user.odometry)
+        user.until(lambda: len(user.odometry) > asked + 60)
+        assert read_output(started).count(told_once) == 1

@@ -562,6 +562,9 @@ def test_a_stamped_twist_moves_the_robot_unless_it_is_old(context, robot):
         user.until(lambda: (stamped(user, 0.0, age=0.0), told(robot))[1])
         assert not nonzero_moves(robot)
         assert read_output(started).count(old) == 1
+        early = 'expected a stamp of now, got one 60'
+        user.until(lambda: (stamped(user, 0.5, age=-60.2), early in read_output(started))[1])
+        assert not nonzero_moves(robot)
         user.until(lambda: user.odometry)
         user.until(lambda: (stamped(user, 0.5, age=0.0), user.speed > 0.4)[1])
         user.until(lambda: (stamped(user, 0.0), user.speed < 0.05)[1])
@@ -625,6 +628,25 @@ def test_with_auto_stand_a_robot_is_told_to_stand_up_once(user):
         user.until(lambda: user.odometry)
         walk(user)
         assert [api for api, _ in told(go2)].count(SportApi.STAND_UP) == 1
+
+
+def test_the_rates_of_a_new_activation_are_its_own(user, robot):
+    statuses = watch_diagnostics(user)
+
+    def rates():
+        values = statuses['streams'].values if 'streams' in statuses else ()
+        return [float(each.value) for each in values if each.key.endswith('rate [Hz]')]
+
+    with driver(user, robot.ip):
+        activate(user)
+        user.until(lambda: max(rates(), default=0.0) > 10.0)
+        assert user.transition(DEACTIVATE)
+        user.until(lambda: 'not active' in statuses['connection'].message)
+        statuses.clear()
+        assert user.transition(ACTIVATE)
+        seen = []
+        user.until(lambda: (seen.extend(rates()), max(rates(), default=0.0) > 10.0)[1])
+        assert min(seen) >= 0.0
 
 
 def test_a_fault_of_the_robot_comes_and_goes_in_the_diagnostics(user):

@@ -1,6 +1,9 @@
 """The watchdog of one link, with a clock that the test turns: nothing here waits."""
 
 import asyncio
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -170,6 +173,20 @@ def test_a_machine_that_slept_stops_the_robot_though_its_loop_did_not_notice(ben
     assert bench.told() == [FAST]
 
 
+def test_the_clock_that_is_looked_at_goes_on_while_the_machine_sleeps():
+    """In a namespace where the machine has slept for a day since it was started."""
+    there = ['unshare', '--time', '--boottime', '86400']
+    if subprocess.run([*there, 'true'], capture_output=True, check=False).returncode:
+        pytest.skip('this machine does not let us have a time of our own')
+    script = (
+        'import time; from go2_webrtc_driver.session import driving; '
+        'print(driving.clock_that_never_stands_still() - time.monotonic())'
+    )
+    said = subprocess.run([*there, sys.executable, '-c', script], capture_output=True, check=True)
+    here = driving.clock_that_never_stands_still() - time.monotonic()
+    assert float(said.stdout) - here == pytest.approx(86400.0, abs=60.0)
+
+
 @on_a_bench
 def test_a_process_that_stood_still_stops_the_robot_first(bench):
     bench.driving.command(FAST, True)
@@ -224,6 +241,45 @@ def test_a_robot_that_lies_down_on_its_way_is_stopped_though_it_is_told_to_walk(
     bench.after(0.1)
     bench.driving.command(FAST, True)
     assert bench.told() == [FAST, 'stop']
+
+
+@on_a_bench
+def test_after_what_a_person_asks_for_a_zero_velocity_of_before_says_nothing_more(bench):
+    bench.driving.command(FAST, True)
+    bench.driving.command(STOP, True)
+    bench.driving.give_way()
+    bench.told()
+    for _ in range(10):
+        bench.after(0.1)
+        bench.driving.step()
+    assert bench.told() == []
+
+
+@on_a_bench
+def test_a_zero_velocity_that_expires_is_not_said_again(bench):
+    bench.driving.command(STOP, True)
+    bench.driving.note(state())
+    bench.after(SLOW_TICK.command_timeout)
+    bench.told()
+    bench.driving.step()
+    assert bench.told() == []
+
+
+@on_a_bench
+def test_zero_velocities_to_a_robot_that_rests_thin_each_other_out(bench):
+    for _ in range(5):
+        bench.driving.command(STOP, True)
+        bench.after(0.001)
+    assert bench.told() == [STOP, 'stop again']  # and one more at the next turn
+
+
+@on_a_bench
+def test_a_stop_does_not_end_the_end(bench):
+    bench.driving.end()
+    bench.driving.halt()
+    bench.after(10.0)
+    bench.driving.command(FAST, True)
+    assert FAST not in bench.told()
 
 
 @on_a_bench
