@@ -12,7 +12,7 @@ from contextlib import suppress
 from ..complaints import Complaints
 from ..config import DriverConfig
 from ..errors import CommandRejected, DecodeError, LinkError, LinkLost
-from ..protocol.actions import BY_NAME, HALTING, Action
+from ..protocol.actions import BY_NAME
 from ..protocol.state import SportModeState
 from ..tasks import Tasks, timeout
 from ..velocity import STOP, Velocity
@@ -143,11 +143,6 @@ class Driving:
         if self._is_blind:
             return f'no motion state from the robot for {config.blind_timeout:g} s'
         return f'the robot does not take them: {self.trouble}' if self.trouble else ''
-
-    def before(self, action: Action) -> None:
-        """Note what the robot is about to be told; a stop ends the stream of velocities first."""
-        if action.name in HALTING:
-            self.halt()
 
     def give_way(self) -> None:
         """Say no more of our own accord that would break off what the robot is asked for now."""

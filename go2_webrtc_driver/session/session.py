@@ -262,12 +262,15 @@ class RobotSession:
         return await self._there_for(action).request(request, timeout, action)
 
     def _begin(self, action: Action) -> None:
-        """Note what the robot is about to be told, whether it is there or not."""
-        self._lasting.halts += action.name in HALTING
-        self._lasting.damps += action.name == 'damp'
-        self._lasting.damped = self._lasting.damped or action.name == 'damp'
+        """Halt the robot if that is what is asked for, whether it is there or not."""
+        if action.name not in HALTING:
+            return
+        self._lasting.halts += 1
+        if action.name == 'damp':
+            self._lasting.damps += 1
+            self._lasting.damped = True
         if self._visit is not None:
-            self._visit.driving.before(action)
+            self._visit.driving.halt()
         self._tell()
 
     def switch_lidar(self, on: bool) -> None:

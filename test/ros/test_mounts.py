@@ -133,7 +133,7 @@ def test_the_legs_go_with_the_body(user):
     def held():
         return [each for each in joints if each.header.frame_id == HELD]
 
-    with robot_in_this_process() as (go2, _), driver(user, go2._options.ip):
+    with robot_in_this_process() as (go2, _), driver(user, go2.ip):
         assert user.transition(CONFIGURE)
         assert user.transition(ACTIVATE)
         user.until(lambda: len(held()) > 30 and len(joints) > len(held()))

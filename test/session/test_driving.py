@@ -10,7 +10,6 @@ import pytest
 from rig import CONFIG, ScriptedLink
 from support import warned
 
-from go2_webrtc_driver.protocol.actions import BY_NAME
 from go2_webrtc_driver.protocol.state import Imu, SportModeState
 from go2_webrtc_driver.session import driving
 from go2_webrtc_driver.session.driving import Driving
@@ -285,7 +284,7 @@ def test_a_stop_does_not_end_the_end(bench):
 @on_a_bench
 def test_each_stop_that_a_person_asks_for_is_sent_at_once(bench):
     for _ in range(3):
-        bench.driving.before(BY_NAME['stop'])
+        bench.driving.halt()
         assert bench.told() == ['stop']
 
 
